@@ -1,0 +1,172 @@
+#include "bindings.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "media/error.h"
+#include "media/libav.h"
+#include "media/probe.h"
+#include "media/read_samples.h"
+
+namespace ov2 {
+namespace {
+
+using media::PacketTable;
+
+template <typename T>
+Array<T> to_array(const std::vector<T>& values) {
+    return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+template <typename T>
+std::vector<T> to_vector(const Array<T>& values, const char* name, py::ssize_t count) {
+    require_shape(values, name, {count});
+    return std::vector<T>(values.data(), values.data() + count);
+}
+
+py::dict probe(const std::string& path) {
+    PacketTable table;
+    {
+        py::gil_scoped_release release;  // demuxing touches no Python object
+        table = media::probe(path);
+    }
+    py::dict result;
+    result["size"] = to_array(table.size);
+    result["pts"] = to_array(table.pts);
+    result["is_key"] = to_array(table.is_key);
+    result["decode_index"] = to_array(table.decode_index);
+    result["codec"] = table.codec;
+    result["container"] = table.container;
+    result["coded_width"] = table.width;
+    result["coded_height"] = table.height;
+    result["rotation"] = table.orientation.rotation();
+    result["mirrored"] = table.orientation.mirrored();
+    result["time_base"] = py::make_tuple(table.time_base.num, table.time_base.den);
+    result["frame_rate"] = py::make_tuple(table.frame_rate.num, table.frame_rate.den);
+    result["has_timestamps"] = table.has_timestamps;
+    return result;
+}
+
+// Lets Python handle signals and show progress, at most every 50 ms, from a thread that has released the GIL.
+class Poll {
+  public:
+    explicit Poll(py::object progress) : progress_(std::move(progress)) {}
+
+    void operator()(int64_t done) {
+        auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::milliseconds(50)) return;
+        last_ = now;
+        py::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (!progress_.is_none()) progress_(done);
+    }
+
+  private:
+    py::object progress_;
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
+                      const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
+                      const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
+                      py::object progress) {
+    require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0, "height and width must be positive multiples of 4");
+    require(threads >= 1, "threads must be at least 1");
+    py::ssize_t rows = size.size();
+    py::ssize_t n = frame_indices.size();
+    PacketTable table;
+    table.size = to_vector(size, "size", rows);
+    table.pts = to_vector(pts, "pts", rows);
+    table.is_key = to_vector(is_key, "is_key", rows);
+    table.decode_index = to_vector(decode_index, "decode_index", rows);
+    table.has_timestamps = has_timestamps;
+    for (int64_t index : table.decode_index) {
+        require(index >= 0 && index < (int64_t{1} << 31), "decode_index must lie in [0, 2**31)");
+    }
+    media::ReadRequest request;
+    request.path = path;
+    request.table = &table;
+    request.frame_indices = to_vector(frame_indices, "frame_indices", n);
+    for (py::ssize_t i = 0; i < n; ++i) {
+        int64_t previous = i == 0 ? -1 : request.frame_indices[static_cast<size_t>(i) - 1];
+        int64_t index = request.frame_indices[static_cast<size_t>(i)];
+        require(index > previous && index < rows, "frame_indices must be strictly increasing and within the packet table");
+    }
+    request.height = height;
+    request.width = width;
+    request.threads = threads;
+    request.motion = static_cast<media::MotionSource>(motion);
+
+    py::ssize_t h = height, w = width;
+    Array<uint8_t> frames({n, h, w, py::ssize_t{3}}), luma({n, h, w}), prev_luma({n, h, w});
+    auto motion_field = py::module_::import("numpy").attr("zeros")(py::make_tuple(n, h / 4, w / 4, 2), "int16").cast<Array<int16_t>>();
+    Array<int64_t> packet_bytes(n), sample_pts(n);
+    Array<uint8_t> pict_types(n), substituted(n);
+    media::SampleArrays arrays{frames.mutable_data(),       luma.mutable_data(),       prev_luma.mutable_data(),
+                               motion_field.mutable_data(), packet_bytes.mutable_data(), sample_pts.mutable_data(),
+                               pict_types.mutable_data(),   substituted.mutable_data()};
+    media::ReadStatistics statistics;
+    Poll poll(std::move(progress));
+    {
+        py::gil_scoped_release release;  // reading writes only into the arrays above, which nobody else holds yet
+        request.poll = [&poll](int64_t done) { poll(done); };
+        statistics = media::read_samples(request, arrays);
+    }
+    py::dict result;
+    result["frames"] = frames;
+    result["luma"] = luma;
+    result["prev_luma"] = prev_luma;
+    result["motion"] = motion_field;
+    result["packet_bytes"] = packet_bytes;
+    result["pts"] = sample_pts;
+    result["pict_types"] = pict_types;
+    result["substituted"] = substituted;
+    result["motion_source"] = static_cast<int>(statistics.motion);
+    result["decoded"] = statistics.decoded;
+    result["skipped"] = statistics.skipped;
+    return result;
+}
+
+py::dict ffmpeg_versions() {
+    py::dict versions;
+    auto add = [&](const char* name, unsigned version) {
+        versions[name] = std::to_string(AV_VERSION_MAJOR(version)) + "." + std::to_string(AV_VERSION_MINOR(version)) +
+                         "." + std::to_string(AV_VERSION_MICRO(version));
+    };
+    versions["ffmpeg"] = std::string(av_version_info());
+    add("libavformat", avformat_version());
+    add("libavcodec", avcodec_version());
+    add("libavutil", avutil_version());
+    add("libswscale", swscale_version());
+    add("libavfilter", avfilter_version());
+    return versions;
+}
+
+// The fixed mapping of this library's C++ errors to Python's.
+void translate(std::exception_ptr error) {
+    try {
+        if (error) std::rethrow_exception(error);
+    } catch (const media::FileError& e) {
+        py::object value = py::handle(PyExc_OSError)(e.code, std::strerror(e.code), e.path);
+        PyErr_SetObject(py::type::handle_of(value).ptr(), value.ptr());
+    } catch (const media::VideoError& e) {
+        py::object type = py::module_::import("ov2_kernels.errors").attr("VideoError");
+        PyErr_SetString(type.ptr(), e.what());
+    }
+}
+
+}  // namespace
+
+void bind_media(py::module_& m) {
+    av_log_set_level(AV_LOG_QUIET);  // what goes wrong is raised, not printed
+    py::register_local_exception_translator(translate);
+    m.def("probe", &probe, py::arg("path"));
+    m.def("read_samples", &read_samples, py::arg("path"), py::arg("size").noconvert(), py::arg("pts").noconvert(),
+          py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(), py::arg("has_timestamps"),
+          py::arg("frame_indices").noconvert(), py::arg("height"), py::arg("width"), py::arg("threads"),
+          py::arg("motion"), py::arg("progress"));
+    m.def("ffmpeg_versions", &ffmpeg_versions);
+}
+
+}  // namespace ov2

@@ -1,0 +1,54 @@
+#include "media/color.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ov2::media {
+namespace {
+
+uint8_t clamp_pixel(int value) { return static_cast<uint8_t>(std::clamp(value >> 16, 0, 255)); }
+
+int fixed(double value) { return static_cast<int>(std::floor(value * 65536.0 + 0.5)); }
+
+}  // namespace
+
+ColorMatrix color_matrix(AVColorSpace space, bool full_range, int coded_height) {
+    // Kr and Kb of ITU-T H.273, table 4.
+    double kr = 0.299, kb = 0.114;
+    switch (space) {
+        case AVCOL_SPC_BT470BG:
+        case AVCOL_SPC_SMPTE170M: break;
+        case AVCOL_SPC_FCC: kr = 0.30, kb = 0.11; break;
+        case AVCOL_SPC_SMPTE240M: kr = 0.212, kb = 0.087; break;
+        case AVCOL_SPC_BT2020_NCL:
+        case AVCOL_SPC_BT2020_CL: kr = 0.2627, kb = 0.0593; break;
+        case AVCOL_SPC_BT709: kr = 0.2126, kb = 0.0722; break;
+        default:
+            if (coded_height >= 720) kr = 0.2126, kb = 0.0722;
+    }
+    double kg = 1.0 - kr - kb;
+    double luma = full_range ? 1.0 : 255.0 / 219.0;
+    double chroma = full_range ? 1.0 : 255.0 / 224.0;
+    ColorMatrix matrix{};
+    matrix.y_offset = full_range ? 0 : 16;
+    matrix.y = fixed(luma);
+    matrix.r_cr = fixed(chroma * 2.0 * (1.0 - kr));
+    matrix.g_cb = -fixed(chroma * 2.0 * (1.0 - kb) * kb / kg);
+    matrix.g_cr = -fixed(chroma * 2.0 * (1.0 - kr) * kr / kg);
+    matrix.b_cb = fixed(chroma * 2.0 * (1.0 - kb));
+    return matrix;
+}
+
+void convert_row(const ColorMatrix& matrix, const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int width,
+                 uint8_t* rgb, int64_t step) {
+    for (int x = 0; x < width; ++x, rgb += step) {
+        int luma = matrix.y * (y[x] - matrix.y_offset) + 32768;
+        int u = cb[x] - 128;
+        int v = cr[x] - 128;
+        rgb[0] = clamp_pixel(luma + matrix.r_cr * v);
+        rgb[1] = clamp_pixel(luma + matrix.g_cb * u + matrix.g_cr * v);
+        rgb[2] = clamp_pixel(luma + matrix.b_cb * u);
+    }
+}
+
+}  // namespace ov2::media

@@ -1,0 +1,38 @@
+// Opens a container and hands out the coded pictures of its video stream, in decode order.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "media/byte_source.h"
+#include "media/libav.h"
+#include "media/orientation.h"
+
+namespace ov2::media {
+
+class Demuxer {
+  public:
+    // `table_only`: nobody will look at the payload, so it is not read where the container has a sample table.
+    Demuxer(const std::string& path, bool table_only);
+
+    // The next coded picture, or false at the end. Packets of other streams and empty ones are passed over.
+    bool next(AVPacket& packet);
+
+    const std::string& path() const { return path_; }
+    const AVStream* stream() const { return stream_; }
+    AVCodecID codec() const { return stream_->codecpar->codec_id; }
+    const char* container() const { return format_->iformat->name; }
+    Orientation orientation() const { return Orientation::from_matrix(shim::display_matrix(stream_)); }
+
+  private:
+    bool read(AVPacket& packet);
+
+    std::string path_;
+    ByteSource source_;
+    FormatContextPtr format_;
+    AVStream* stream_ = nullptr;
+    BitstreamFilterPtr unpack_;
+    bool drained_ = false;
+};
+
+}  // namespace ov2::media

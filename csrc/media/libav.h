@@ -1,0 +1,83 @@
+// Every libav include of the project, owning handles for its objects, and the shims that let one source
+// compile against FFmpeg 4.4 to 9.
+#pragma once
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavfilter/avfilter.h>
+#include <libavfilter/buffersink.h>
+#include <libavfilter/buffersrc.h>
+#include <libavformat/avformat.h>
+#include <libavutil/display.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/intreadwrite.h>
+#include <libavutil/motion_vector.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+#if LIBAVCODEC_VERSION_MAJOR >= 59
+#include <libavcodec/bsf.h>
+#endif
+}
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace ov2::media {
+
+template <auto Free>
+struct FreeByAddress {
+    template <typename T>
+    void operator()(T* object) const {
+        Free(&object);
+    }
+};
+
+using FormatContextPtr = std::unique_ptr<AVFormatContext, FreeByAddress<avformat_close_input>>;
+using CodecContextPtr = std::unique_ptr<AVCodecContext, FreeByAddress<avcodec_free_context>>;
+using PacketPtr = std::unique_ptr<AVPacket, FreeByAddress<av_packet_free>>;
+using FramePtr = std::unique_ptr<AVFrame, FreeByAddress<av_frame_free>>;
+using FilterGraphPtr = std::unique_ptr<AVFilterGraph, FreeByAddress<avfilter_graph_free>>;
+using BitstreamFilterPtr = std::unique_ptr<AVBSFContext, FreeByAddress<av_bsf_free>>;
+using IOContextPtr = std::unique_ptr<AVIOContext, FreeByAddress<avio_context_free>>;
+
+struct FreeScaler {
+    void operator()(SwsContext* scaler) const { sws_freeContext(scaler); }
+};
+using ScalerPtr = std::unique_ptr<SwsContext, FreeScaler>;
+
+namespace shim {
+
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+using Codec = const AVCodec;
+#else
+using Codec = AVCodec;
+#endif
+
+inline bool is_key_frame(const AVFrame& frame) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 7, 100)
+    return (frame.flags & AV_FRAME_FLAG_KEY) != 0;
+#else
+    return frame.key_frame != 0;
+#endif
+}
+
+// The stream's display matrix (nine int32), or null.
+inline const int32_t* display_matrix(const AVStream* stream) {
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+    const AVPacketSideData* side = av_packet_side_data_get(
+        stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    return side != nullptr && side->size >= 36 ? reinterpret_cast<const int32_t*>(side->data) : nullptr;
+#else
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+    size_t size = 0;
+#else
+    int size = 0;
+#endif
+    const uint8_t* data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+    return data != nullptr && size >= 36 ? reinterpret_cast<const int32_t*>(data) : nullptr;
+#endif
+}
+
+}  // namespace shim
+}  // namespace ov2::media

@@ -1,0 +1,32 @@
+// How a coded picture is turned to stand upright: one of the eight symmetries of the square.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+
+namespace ov2::media {
+
+// The upright x runs along the coded y where `transpose` is set, and each upright axis may run backwards.
+struct Orientation {
+    bool transpose = false;
+    bool flip_x = false;
+    bool flip_y = false;
+
+    // From a display matrix (ISO/IEC 14496-12, 6.2.2), rounded to the nearest quarter turn.
+    static Orientation from_matrix(const int32_t* m) {
+        Orientation o;
+        if (m == nullptr) return o;
+        o.transpose = std::llabs(m[1]) + std::llabs(m[3]) > std::llabs(m[0]) + std::llabs(m[4]);
+        o.flip_x = (o.transpose ? m[3] : m[0]) < 0;
+        o.flip_y = (o.transpose ? m[1] : m[4]) < 0;
+        return o;
+    }
+
+    bool identity() const { return !transpose && !flip_x && !flip_y; }
+
+    // Clockwise degrees from the coded to the upright picture; a mirrored one is then flipped left to right.
+    int rotation() const { return transpose ? (flip_y ? 270 : 90) : (flip_y ? 180 : 0); }
+    bool mirrored() const { return transpose ? flip_x == flip_y : flip_x != flip_y; }
+};
+
+}  // namespace ov2::media

@@ -1,0 +1,53 @@
+#include "media/packet_plan.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace ov2::media {
+
+PacketPlan::PacketPlan(const PacketTable& table, const std::vector<int64_t>& samples) : table_(table) {
+    int64_t packets = 1 + *std::max_element(table.decode_index.begin(), table.decode_index.end());
+    rows_.assign(static_cast<size_t>(packets), -1);
+    for (size_t row = 0; row < table.decode_index.size(); ++row) {
+        rows_[static_cast<size_t>(table.decode_index[row])] = static_cast<int64_t>(row);
+    }
+    needed_.assign(table.size.size(), 0);
+    for (int64_t sample : samples) {
+        needed_[static_cast<size_t>(sample)] = 1;
+        if (sample > 0) needed_[static_cast<size_t>(sample) - 1] = 1;
+    }
+    constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+    next_needed_.assign(static_cast<size_t>(packets) + 1, kNever);
+    next_key_.assign(static_cast<size_t>(packets), kNever);
+    leads_.assign(static_cast<size_t>(packets), 0);
+    // Backwards: what the packets behind hold, and the earliest row wanted before the next keyframe comes.
+    int64_t next_key = kNever;
+    int64_t earliest_row = kNever;
+    for (int64_t index = packets - 1; index >= 0; --index) {
+        auto i = static_cast<size_t>(index);
+        next_key_[i] = next_key;
+        next_needed_[i] = needed(rows_[i]) ? index : next_needed_[i + 1];
+        if (needed(rows_[i])) {
+            last_needed_ = std::max(last_needed_, index);
+            earliest_row = std::min(earliest_row, rows_[i]);
+        }
+        if (is_key(index)) {
+            leads_[i] = earliest_row < rows_[i];
+            next_key = index;
+        }
+    }
+}
+
+bool PacketPlan::is_key(int64_t index) const {
+    int64_t r = row(index);
+    return r >= 0 && table_.is_key[static_cast<size_t>(r)] != 0;
+}
+
+bool PacketPlan::may_skip_to_next_key(int64_t index) const {
+    if (index >= static_cast<int64_t>(rows_.size())) return false;
+    int64_t key = next_key_[static_cast<size_t>(index)];
+    return key != std::numeric_limits<int64_t>::max() && next_needed_[static_cast<size_t>(index)] >= key &&
+           leads_[static_cast<size_t>(key)] == 0;
+}
+
+}  // namespace ov2::media

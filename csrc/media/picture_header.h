@@ -1,0 +1,22 @@
+// What the first bytes of a coded picture tell about it, without decoding.
+#pragma once
+
+#include <cstdint>
+
+#include "media/libav.h"
+
+namespace ov2::media {
+
+struct PictureHeader {
+    bool shown = true;           // false for a VP8 alternate reference, which is never displayed
+    bool reference = true;       // other pictures may be predicted from it
+    bool clean_access = false;   // what follows it in decode and display order needs nothing before it
+};
+
+// `key` is the container's keyframe flag.
+PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t* data, int size, bool key);
+
+// Whether libavcodec exports the motion vectors of this codec.
+bool exports_motion_vectors(AVCodecID codec);
+
+}  // namespace ov2::media

@@ -1,0 +1,71 @@
+#include "media/probe.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "media/demuxer.h"
+#include "media/error.h"
+#include "media/picture_header.h"
+
+namespace ov2::media {
+namespace {
+
+template <typename T>
+std::vector<T> permuted(const std::vector<T>& values, const std::vector<size_t>& order) {
+    std::vector<T> result(values.size());
+    std::transform(order.begin(), order.end(), result.begin(), [&](size_t i) { return values[i]; });
+    return result;
+}
+
+}  // namespace
+
+PacketTable probe(const std::string& path) {
+    Demuxer demuxer(path, /*table_only=*/true);
+    const AVStream* stream = demuxer.stream();
+    PacketTable table;
+    PacketPtr packet(av_packet_alloc());
+    int64_t hidden_bytes = 0;
+    for (int64_t index = 0; demuxer.next(*packet); ++index) {
+        // Only VP8, whose containers are read whole, has packets that show nothing.
+        bool shown = demuxer.codec() != AV_CODEC_ID_VP8 ||
+                     read_picture_header(*stream->codecpar, packet->data, packet->size, false).shown;
+        if (!shown || (packet->flags & AV_PKT_FLAG_DISCARD) != 0) {
+            hidden_bytes += shown ? 0 : packet->size;
+            continue;
+        }
+        table.size.push_back(packet->size + hidden_bytes);
+        table.pts.push_back(packet->pts);
+        table.is_key.push_back((packet->flags & AV_PKT_FLAG_KEY) != 0);
+        table.decode_index.push_back(index);
+        table.has_timestamps = table.has_timestamps && packet->pts != AV_NOPTS_VALUE;
+        hidden_bytes = 0;
+    }
+    if (table.size.empty()) throw VideoError(path + ": its video stream holds no picture");
+
+    table.codec = avcodec_get_name(demuxer.codec());
+    table.container = demuxer.container();
+    table.width = stream->codecpar->width;
+    table.height = stream->codecpar->height;
+    if (table.width <= 0 || table.height <= 0) throw VideoError(path + ": the size of its pictures is unknown");
+    table.orientation = demuxer.orientation();
+    table.time_base = stream->time_base;
+    table.frame_rate = stream->avg_frame_rate;
+    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = stream->r_frame_rate;
+    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = AVRational{25, 1};
+
+    if (table.has_timestamps) {
+        std::vector<size_t> order(table.pts.size());
+        std::iota(order.begin(), order.end(), size_t{0});
+        std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return table.pts[a] < table.pts[b]; });
+        table.size = permuted(table.size, order);
+        table.pts = permuted(table.pts, order);
+        table.is_key = permuted(table.is_key, order);
+        table.decode_index = permuted(table.decode_index, order);
+    } else {
+        std::iota(table.pts.begin(), table.pts.end(), int64_t{0});
+        table.time_base = av_inv_q(table.frame_rate);
+    }
+    return table;
+}
+
+}  // namespace ov2::media

@@ -1,0 +1,153 @@
+#include "media/resize.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "media/error.h"
+
+namespace ov2::media {
+namespace {
+
+// Where the upright pixel of each coded pixel lies: index = origin + x * step_x + y * step_y, x and y coded.
+struct Placement {
+    int64_t origin, step_x, step_y;
+
+    Placement(Orientation o, int64_t width, int64_t height) {
+        int64_t along_x = o.flip_x ? -1 : 1;
+        int64_t along_y = o.flip_y ? -width : width;
+        origin = (o.flip_x ? width - 1 : 0) + (o.flip_y ? (height - 1) * width : 0);
+        step_x = o.transpose ? along_y : along_x;
+        step_y = o.transpose ? along_x : along_y;
+    }
+};
+
+bool is_full_range(const AVFrame& frame) {
+    switch (frame.format) {
+        case AV_PIX_FMT_YUVJ420P:
+        case AV_PIX_FMT_YUVJ422P:
+        case AV_PIX_FMT_YUVJ444P:
+        case AV_PIX_FMT_YUVJ440P:
+        case AV_PIX_FMT_YUVJ411P: return true;
+        default: return frame.color_range == AVCOL_RANGE_JPEG;
+    }
+}
+
+// The yuvj formats are the yuv ones with the range said twice.
+AVPixelFormat without_range(int format) {
+    switch (format) {
+        case AV_PIX_FMT_YUVJ420P: return AV_PIX_FMT_YUV420P;
+        case AV_PIX_FMT_YUVJ422P: return AV_PIX_FMT_YUV422P;
+        case AV_PIX_FMT_YUVJ444P: return AV_PIX_FMT_YUV444P;
+        case AV_PIX_FMT_YUVJ440P: return AV_PIX_FMT_YUV440P;
+        case AV_PIX_FMT_YUVJ411P: return AV_PIX_FMT_YUV411P;
+        default: return static_cast<AVPixelFormat>(format);
+    }
+}
+
+bool is_rgb(const AVPixFmtDescriptor& format) {
+    return (format.flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) != 0;
+}
+
+// The grey format that plane 0 of `format` is by itself, or NONE where luma is interleaved with chroma.
+AVPixelFormat luma_format(const AVPixFmtDescriptor& format) {
+    if (is_rgb(format) || format.comp[0].plane != 0) return AV_PIX_FMT_NONE;
+    bool alone = true;
+    for (int i = 1; i < format.nb_components; ++i) alone = alone && format.comp[i].plane != 0;
+    bool big_endian = (format.flags & AV_PIX_FMT_FLAG_BE) != 0;
+    if (!alone || big_endian || format.comp[0].shift != 0) return AV_PIX_FMT_NONE;
+    switch (format.comp[0].depth) {
+        case 8: return AV_PIX_FMT_GRAY8;
+        case 9: return AV_PIX_FMT_GRAY9LE;
+        case 10: return AV_PIX_FMT_GRAY10LE;
+        case 12: return AV_PIX_FMT_GRAY12LE;
+        case 14: return AV_PIX_FMT_GRAY14LE;
+        case 16: return AV_PIX_FMT_GRAY16LE;
+        default: return AV_PIX_FMT_NONE;
+    }
+}
+
+const AVPixFmtDescriptor& descriptor(AVPixelFormat format) {
+    const AVPixFmtDescriptor* found = av_pix_fmt_desc_get(format);
+    if (found == nullptr) throw VideoError("the decoder gave pictures of an unknown pixel format");
+    return *found;
+}
+
+}  // namespace
+
+void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, AVPixelFormat target) {
+    int width = coded_width();
+    int height = coded_height();
+    if (scaler.width != frame.width || scaler.height != frame.height || scaler.source != source ||
+        scaler.target != target) {
+        bool same = frame.width == width && frame.height == height;
+        bool shrinks = width < frame.width || height < frame.height;
+        int filter = same ? SWS_POINT : shrinks ? SWS_AREA : SWS_BICUBIC;
+        scaler.context.reset(sws_getContext(frame.width, frame.height, source, width, height, target,
+                                            filter | SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr, nullptr));
+        if (!scaler.context) {
+            throw VideoError(std::string("pictures in the pixel format ") + descriptor(source).name + " cannot be resized");
+        }
+        // The range stays what it is: the colour matrix deals with it.
+        const int* coefficients = sws_getCoefficients(SWS_CS_DEFAULT);
+        sws_setColorspaceDetails(scaler.context.get(), coefficients, 1, coefficients, 1, 0, 1 << 16, 1 << 16);
+        scaler.width = frame.width;
+        scaler.height = frame.height;
+        scaler.source = source;
+        scaler.target = target;
+    }
+    int size = av_image_get_buffer_size(target, width, height, 64);
+    buffer_.resize(static_cast<size_t>(size) + 64);
+    auto aligned = (reinterpret_cast<uintptr_t>(buffer_.data()) + 63) & ~uintptr_t{63};
+    av_image_fill_arrays(planes_, strides_, reinterpret_cast<uint8_t*>(aligned), target, width, height, 64);
+    sws_scale(scaler.context.get(), frame.data, frame.linesize, 0, frame.height, planes_, strides_);
+}
+
+void Resizer::turn_luma(const uint8_t* plane, int stride, uint8_t* luma) const {
+    Placement place(orientation_, width_, height_);
+    for (int y = 0; y < coded_height(); ++y) {
+        const uint8_t* row = plane + int64_t{y} * stride;
+        uint8_t* out = luma + place.origin + y * place.step_y;
+        if (place.step_x == 1) {
+            std::memcpy(out, row, static_cast<size_t>(coded_width()));
+        } else {
+            for (int x = 0; x < coded_width(); ++x) out[x * place.step_x] = row[x];
+        }
+    }
+}
+
+void Resizer::convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
+    AVPixelFormat source = without_range(frame.format);
+    Placement place(orientation_, width_, height_);
+    if (is_rgb(descriptor(source))) {
+        scale(color_scaler_, frame, source, AV_PIX_FMT_RGB24);
+        for (int y = 0; y < coded_height(); ++y) {
+            const uint8_t* row = planes_[0] + int64_t{y} * strides_[0];
+            uint8_t* out = rgb + 3 * (place.origin + y * place.step_y);
+            for (int x = 0; x < coded_width(); ++x) std::memcpy(out + 3 * x * place.step_x, row + 3 * x, 3);
+        }
+        convert_luma(frame, luma);
+        return;
+    }
+    scale(color_scaler_, frame, source, AV_PIX_FMT_YUV444P);
+    ColorMatrix matrix = color_matrix(frame.colorspace, is_full_range(frame), frame.height);
+    for (int y = 0; y < coded_height(); ++y) {
+        convert_row(matrix, planes_[0] + int64_t{y} * strides_[0], planes_[1] + int64_t{y} * strides_[1],
+                    planes_[2] + int64_t{y} * strides_[2], coded_width(),
+                    rgb + 3 * (place.origin + y * place.step_y), 3 * place.step_x);
+    }
+    turn_luma(planes_[0], strides_[0], luma);
+}
+
+void Resizer::convert_luma(const AVFrame& frame, uint8_t* luma) {
+    AVPixelFormat source = without_range(frame.format);
+    const AVPixFmtDescriptor& format = descriptor(source);
+    AVPixelFormat grey = luma_format(format);
+    if (grey != AV_PIX_FMT_NONE) {
+        scale(luma_scaler_, frame, grey, AV_PIX_FMT_GRAY8);
+    } else {
+        scale(luma_scaler_, frame, source, is_rgb(format) ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_YUV444P);
+    }
+    turn_luma(planes_[0], strides_[0], luma);
+}
+
+}  // namespace ov2::media

@@ -1,0 +1,45 @@
+// Decoded pictures to upright RGB and luma planes at canvas size.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "media/color.h"
+#include "media/libav.h"
+#include "media/orientation.h"
+
+namespace ov2::media {
+
+// Scalers are kept between pictures of the same format; one object serves one thread.
+class Resizer {
+  public:
+    // `width` and `height` are those of the upright canvas.
+    Resizer(int width, int height, Orientation orientation)
+        : width_(width), height_(height), orientation_(orientation) {}
+
+    // rgb [height, width, 3] and luma [height, width] of a picture.
+    void convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma);
+    // The same luma, without the colour.
+    void convert_luma(const AVFrame& frame, uint8_t* luma);
+
+  private:
+    struct Scaler {
+        ScalerPtr context;
+        int width = 0, height = 0;
+        int source = AV_PIX_FMT_NONE, target = AV_PIX_FMT_NONE;
+    };
+    // Scales the planes of `frame`, seen as `source`, into planes_ as `target`, in coded orientation.
+    void scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, AVPixelFormat target);
+    int coded_width() const { return orientation_.transpose ? height_ : width_; }
+    int coded_height() const { return orientation_.transpose ? width_ : height_; }
+    void turn_luma(const uint8_t* plane, int stride, uint8_t* luma) const;
+
+    int width_, height_;
+    Orientation orientation_;
+    Scaler color_scaler_, luma_scaler_;
+    std::vector<uint8_t> buffer_;
+    uint8_t* planes_[4] = {};
+    int strides_[4] = {};
+};
+
+}  // namespace ov2::media

@@ -1,0 +1,103 @@
+// A few threads, each with a context of its own, that take jobs from a short queue.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace ov2::media {
+
+template <typename Context>
+class WorkerPool {
+  public:
+    using Job = std::function<void(Context&)>;
+
+    // `make` runs on the thread that will own the context. At most `capacity` jobs wait.
+    WorkerPool(int threads, int capacity, std::function<std::unique_ptr<Context>()> make)
+        : capacity_(static_cast<size_t>(capacity)), make_(std::move(make)) {
+        try {
+            for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+        } catch (...) {
+            stop();
+            throw;
+        }
+    }
+    ~WorkerPool() { stop(); }
+    WorkerPool(const WorkerPool&) = delete;
+    WorkerPool& operator=(const WorkerPool&) = delete;
+
+    // Queues a job, waiting while the queue is full; rethrows what an earlier job threw.
+    void run(Job job) {
+        std::unique_lock lock(mutex_);
+        room_.wait(lock, [this] { return jobs_.size() < capacity_ || error_; });
+        if (error_) std::rethrow_exception(error_);
+        jobs_.push_back(std::move(job));
+        ready_.notify_one();
+    }
+
+    // Waits for all jobs; calls `poll`, which may throw, now and then.
+    template <typename Poll>
+    void finish(Poll poll) {
+        std::unique_lock lock(mutex_);
+        while (!room_.wait_for(lock, std::chrono::milliseconds(20),
+                               [this] { return (jobs_.empty() && busy_ == 0) || error_; })) {
+            lock.unlock();
+            poll();
+            lock.lock();
+        }
+        if (error_) std::rethrow_exception(error_);
+    }
+
+  private:
+    void work() {
+        std::unique_ptr<Context> context;
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            ready_.wait(lock, [this] { return !jobs_.empty() || stopping_; });
+            if (stopping_) return;
+            Job job = std::move(jobs_.front());
+            jobs_.pop_front();
+            ++busy_;
+            lock.unlock();
+            std::exception_ptr error;
+            try {
+                if (!context) context = make_();
+                job(*context);
+            } catch (...) {
+                error = std::current_exception();
+            }
+            job = nullptr;
+            lock.lock();
+            --busy_;
+            if (error && !error_) error_ = error;
+            room_.notify_all();
+        }
+    }
+
+    void stop() {
+        {
+            std::lock_guard lock(mutex_);
+            stopping_ = true;
+        }
+        ready_.notify_all();
+        for (std::thread& thread : threads_) thread.join();
+    }
+
+    size_t capacity_;
+    std::function<std::unique_ptr<Context>()> make_;
+    std::mutex mutex_;
+    std::condition_variable ready_, room_;
+    std::deque<Job> jobs_;
+    int busy_ = 0;
+    bool stopping_ = false;
+    std::exception_ptr error_;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace ov2::media
