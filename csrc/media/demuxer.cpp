@@ -36,10 +36,12 @@ Demuxer::Demuxer(const std::string& path, bool table_only) : path_(path), source
     // MP4 and MOV state sizes, times and sync samples themselves, and parsing would only second-guess them.
     bool has_sample_table = std::strncmp(container(), "mov,", 4) == 0;
     if (has_sample_table) format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
-    if (!has_sample_table || !table_only) {
-        check(avformat_find_stream_info(format_.get(), nullptr), path, "read the stream headers");
-    }
     stream_ = video_stream(*format_);
+    bool sized = stream_ != nullptr && stream_->codecpar->width > 0 && stream_->codecpar->height > 0;
+    if (!has_sample_table || !table_only || !sized) {
+        check(avformat_find_stream_info(format_.get(), nullptr), path, "read the stream headers");
+        stream_ = video_stream(*format_);
+    }
     if (stream_ == nullptr) throw VideoError(path + ": holds no video stream");
     for (unsigned i = 0; i < format_->nb_streams; ++i) {
         if (format_->streams[i] != stream_) format_->streams[i]->discard = AVDISCARD_ALL;

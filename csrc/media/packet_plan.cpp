@@ -38,6 +38,17 @@ PacketPlan::PacketPlan(const PacketTable& table, const std::vector<int64_t>& sam
     }
 }
 
+int64_t PacketPlan::reordering() const {
+    // For the picture that waits longest, all that are displayed before it have been decoded, so that what else has
+    // been decoded is displayed after it.
+    int64_t decoded = 0;
+    int64_t most = 0;
+    for (int64_t row : rows_) {
+        if (row >= 0) most = std::max(most, decoded++ - row);
+    }
+    return most;
+}
+
 bool PacketPlan::is_key(int64_t index) const {
     int64_t r = row(index);
     return r >= 0 && table_.is_key[static_cast<size_t>(r)] != 0;

@@ -21,6 +21,9 @@ class PacketPlan {
     bool needed(int64_t row) const { return row >= 0 && needed_[static_cast<size_t>(row)] != 0; }
     bool is_key(int64_t index) const;
 
+    // The most pictures that any picture waits for: decoded before it, displayed after it.
+    int64_t reordering() const;
+
     // Whether all pictures wanted lie before the packet `index` in decode order.
     bool finished(int64_t index) const { return index > last_needed_; }
 

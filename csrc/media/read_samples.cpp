@@ -87,8 +87,27 @@ class SampleReader {
         check(avcodec_parameters_to_context(decoder_.get(), parameters), request_.path, "set up the decoder");
         decoder_->thread_count = request_.threads;
         decoder_->thread_type = FF_THREAD_FRAME | FF_THREAD_SLICE;
-        if (motion_ == MotionSource::codec) decoder_->export_side_data |= AV_CODEC_EXPORT_DATA_MVS;
+        if (motion_ == MotionSource::codec) {
+            decoder_->export_side_data |= AV_CODEC_EXPORT_DATA_MVS;
+            make_vectors_exact();
+        }
         check(avcodec_open2(decoder_.get(), codec, nullptr), request_.path, "open the decoder");
+    }
+
+    // With frame threads a decoder may export the vectors of a picture that another thread has not finished, and some
+    // are lost. The H.264 decoder hands out a picture once `has_b_frames` others wait behind it. When that exceeds the
+    // stream's reordering by the number of threads, every picture handed out was decoded a full round of threads ago
+    // and is whole. Decoders without such a delay run without frame threads.
+    void make_vectors_exact() {
+        constexpr int64_t kMostDelayed = 15;  // the H.264 decoder holds 16 pictures at most
+        int64_t reordering = std::max<int64_t>(decoder_->has_b_frames, plan_.reordering());
+        int64_t threads = std::min<int64_t>(request_.threads, kMostDelayed - reordering);
+        if (demuxer_.codec() == AV_CODEC_ID_H264 && table_.has_timestamps && threads > 1) {
+            decoder_->thread_count = static_cast<int>(threads);
+            decoder_->has_b_frames = static_cast<int>(reordering + threads);
+        } else {
+            decoder_->thread_type = FF_THREAD_SLICE;
+        }
     }
 
     // All samples are here, and the distances of the last one's references are known.

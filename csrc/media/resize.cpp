@@ -66,6 +66,24 @@ AVPixelFormat luma_format(const AVPixFmtDescriptor& format) {
     }
 }
 
+// Where chroma samples lie, in 1/256 of a luma pixel from the first one's centre; -513 where it does not matter.
+struct ChromaPosition {
+    int x, y;
+};
+
+ChromaPosition chroma_position(const AVFrame& frame, const AVPixFmtDescriptor& format) {
+    int x = 0, y = 128;  // left, as H.264 and its successors have it unless they say otherwise
+    switch (frame.chroma_location) {
+        case AVCHROMA_LOC_CENTER: x = 128; break;
+        case AVCHROMA_LOC_TOPLEFT: y = 0; break;
+        case AVCHROMA_LOC_TOP: x = 128, y = 0; break;
+        case AVCHROMA_LOC_BOTTOMLEFT: y = 256; break;
+        case AVCHROMA_LOC_BOTTOM: x = 128, y = 256; break;
+        default: break;
+    }
+    return {format.log2_chroma_w == 1 ? x : -513, format.log2_chroma_h == 1 ? y : -513};
+}
+
 const AVPixFmtDescriptor& descriptor(AVPixelFormat format) {
     const AVPixFmtDescriptor* found = av_pix_fmt_desc_get(format);
     if (found == nullptr) throw VideoError("the decoder gave pictures of an unknown pixel format");
@@ -81,15 +99,30 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
         scaler.target != target) {
         bool same = frame.width == width && frame.height == height;
         bool shrinks = width < frame.width || height < frame.height;
-        int filter = same ? SWS_POINT : shrinks ? SWS_AREA : SWS_BICUBIC;
-        scaler.context.reset(sws_getContext(frame.width, frame.height, source, width, height, target,
-                                            filter | SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr, nullptr));
-        if (!scaler.context) {
+        ChromaPosition chroma = chroma_position(frame, descriptor(source));
+        scaler.context.reset(sws_alloc_context());
+        if (!scaler.context) throw std::bad_alloc();
+        SwsContext* context = scaler.context.get();
+        av_opt_set_int(context, "srcw", frame.width, 0);
+        av_opt_set_int(context, "srch", frame.height, 0);
+        av_opt_set_int(context, "src_format", source, 0);
+        av_opt_set_int(context, "dstw", width, 0);
+        av_opt_set_int(context, "dsth", height, 0);
+        av_opt_set_int(context, "dst_format", target, 0);
+        av_opt_set_int(context, "src_h_chr_pos", chroma.x, 0);
+        av_opt_set_int(context, "src_v_chr_pos", chroma.y, 0);
+        av_opt_set_int(context, "sws_flags",
+                       (same      ? SWS_POINT
+                        : shrinks ? SWS_AREA
+                                  : SWS_BICUBIC) |
+                           SWS_ACCURATE_RND | SWS_BITEXACT,
+                       0);
+        if (sws_init_context(context, nullptr, nullptr) < 0) {
             throw VideoError(std::string("pictures in the pixel format ") + descriptor(source).name + " cannot be resized");
         }
         // The range stays what it is: the colour matrix deals with it.
         const int* coefficients = sws_getCoefficients(SWS_CS_DEFAULT);
-        sws_setColorspaceDetails(scaler.context.get(), coefficients, 1, coefficients, 1, 0, 1 << 16, 1 << 16);
+        sws_setColorspaceDetails(context, coefficients, 1, coefficients, 1, 0, 1 << 16, 1 << 16);
         scaler.width = frame.width;
         scaler.height = frame.height;
         scaler.source = source;

@@ -1,0 +1,185 @@
+"""The stages in C++, with the signatures of their twins in :mod:`ov2_kernels.reference`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from . import _core
+from .media import MOTION_SOURCES, Array, Samples, VideoInfo
+from .tables import attenuation_table
+
+SAMPLING = {"uniform": 0, "peaks": 1, "near_keyframes": 2}
+PARTITION = {"energy": 0, "uniform": 1, "fixed": 2}
+_MOTION = {"none": 0, "auto": 1, "estimated": 2}
+
+
+def _as(array: Array | Sequence[int], dtype: str) -> Array:
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Twin of :func:`ov2_kernels.reference.probe`."""
+    path = os.fspath(path)
+    table = _core.probe(path)
+    table["time_base"] = Fraction(*table["time_base"])
+    table["frame_rate"] = Fraction(*table["frame_rate"])
+    table["is_key"] = table["is_key"].astype(bool)
+    return VideoInfo(path=path, **table)
+
+
+def sample_frames(
+    info: VideoInfo,
+    *,
+    max_samples: int,
+    sampling: str = "peaks",
+    avoid_keyframes: bool = True,
+    start_time: float | None = None,
+    end_time: float | None = None,
+    sample_fps: float | None = None,
+) -> tuple[Array, int]:
+    """Twin of :func:`ov2_kernels.reference.sample_frames`."""
+    return _core.sample_frames(
+        _as(info.size, "int64"),
+        _as(info.pts, "int64"),
+        _as(info.is_key, "uint8"),
+        _as(info.decode_index, "int64"),
+        info.time_base.numerator,
+        info.time_base.denominator,
+        max_samples,
+        SAMPLING[sampling],
+        avoid_keyframes,
+        -math.inf if start_time is None else start_time,
+        math.inf if end_time is None else end_time,
+        0.0 if sample_fps is None else sample_fps,
+    )
+
+
+def partition_groups(
+    info: VideoInfo,
+    frame_ids: Array,
+    range_start: int = 0,
+    *,
+    partition: str = "energy",
+    max_groups: int,
+    group_size: int = 32,
+    min_group_frames: int = 8,
+    max_group_frames: int = 64,
+) -> Array:
+    """Twin of :func:`ov2_kernels.reference.partition_groups`."""
+    return _core.partition_groups(
+        _as(info.size, "int64"),
+        _as(info.is_key, "uint8"),
+        _as(frame_ids, "int64"),
+        range_start,
+        PARTITION[partition],
+        max_groups,
+        group_size,
+        min_group_frames,
+        max_group_frames,
+    )
+
+
+def read_samples(
+    path: str | os.PathLike[str],
+    frame_ids: Sequence[int] | Array,
+    height: int,
+    width: int,
+    *,
+    info: VideoInfo | None = None,
+    threads: int = 1,
+    motion_source: str = "auto",
+    progress: Callable[[int], None] | None = None,
+) -> Samples:
+    """Twin of :func:`ov2_kernels.reference.read_samples`."""
+    path = os.fspath(path)
+    info = info or probe(path)
+    out = _core.read_samples(
+        path,
+        _as(info.size, "int64"),
+        _as(info.pts, "int64"),
+        _as(info.is_key, "uint8"),
+        _as(info.decode_index, "int64"),
+        info.has_timestamps,
+        _as(frame_ids, "int64"),
+        height,
+        width,
+        threads,
+        _MOTION[motion_source],
+        progress,
+    )
+    out["pict_types"] = out["pict_types"].view("S1")
+    out["substituted"] = out["substituted"].astype(bool)
+    out["motion_source"] = MOTION_SOURCES[out["motion_source"]]
+    return Samples(frame_ids=np.array(frame_ids, dtype=np.int64), **out)
+
+
+def block_energies(
+    luma: Array, prev_luma: Array, motion: Array, packet_bytes: Array, *, patch: int = 14, threads: int = 1
+) -> tuple[Array, Array, Array]:
+    """Twin of :func:`ov2_kernels.reference.block_energies`."""
+    return _core.block_energies(
+        _as(luma, "uint8"), _as(prev_luma, "uint8"), _as(motion, "int16"), _as(packet_bytes, "int64"), patch, threads
+    )
+
+
+def fuse_scores(
+    residual: Array,
+    motion_energy: Array,
+    bits: Array,
+    group_edges: Array,
+    *,
+    weights: tuple[int, int, int] = (256, 256, 256),
+    patch: int = 14,
+    threads: int = 1,
+) -> Array:
+    """Twin of :func:`ov2_kernels.reference.fuse_scores`."""
+    return _core.fuse_scores(
+        _as(residual, "int32"),
+        _as(motion_energy, "int32"),
+        _as(bits, "int64"),
+        _as(group_edges, "int64"),
+        *weights,
+        patch,
+        threads,
+    )
+
+
+def select_blocks(
+    scores: Array,
+    group_edges: Array,
+    *,
+    images_per_group: int = 4,
+    selection: str = "stretches",
+    threads: int = 1,
+) -> Array:
+    """Twin of :func:`ov2_kernels.reference.select_blocks`."""
+    table = attenuation_table(scores.shape[1] * scores.shape[2])
+    return _core.select_blocks(
+        _as(scores, "int32"), _as(group_edges, "int64"), table, images_per_group, selection == "global", threads
+    )
+
+
+def pack_canvases(
+    frames: Array, selected: Array, frame_ids: Array, *, patch: int = 14, threads: int = 1
+) -> tuple[Array, Array]:
+    """Twin of :func:`ov2_kernels.reference.pack_canvases`."""
+    return _core.pack_canvases(
+        _as(frames, "uint8"), _as(selected, "int64"), _as(frame_ids, "int64"), patch, threads
+    )
+
+
+def pack_pixel_values(
+    frames: Array, selected: Array, frame_ids: Array, table: Array, *, patch: int = 14, threads: int = 1
+) -> tuple[Array, Array]:
+    """Twin of :func:`ov2_kernels.reference.pack_pixel_values`."""
+    # The kernel only copies table entries, so it works on their bits, whatever the type.
+    bits = np.ascontiguousarray(table).view(f"uint{8 * table.dtype.itemsize}")
+    values, positions = _core.pack_pixel_values(
+        _as(frames, "uint8"), _as(selected, "int64"), _as(frame_ids, "int64"), bits, patch, threads
+    )
+    return values.view(table.dtype), positions

@@ -1,0 +1,61 @@
+"""The packet table of a video (algorithm, section 1)."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+
+import numpy as np
+
+from ..errors import VideoError
+from ..media import VideoInfo
+from .demux import display_matrix, is_shown, open_video, orientation
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Reads the packet table and the facts of a video stream.
+
+    Raises ``OSError`` where the file cannot be read and :class:`VideoError` where it holds no usable video. One
+    picture is decoded, for the display matrix, which PyAV shows nowhere else. Source: algorithm, section 1.
+    """
+    path = os.fspath(path)
+    video = open_video(path)
+    with video.container:
+        stream, codec = video.stream, video.stream.codec_context.name
+        rows, hidden = [], 0
+        for index, packet in enumerate(video.packets()):
+            if not is_shown(codec, bytes(packet)):
+                hidden += packet.size
+            elif not packet.is_discard:
+                rows.append((packet.pts, index, packet.size + hidden, packet.is_keyframe))
+                hidden = 0
+        if not rows:
+            raise VideoError(f"{path}: its video stream holds no picture")
+        has_timestamps = all(pts is not None for pts, *_ in rows)
+        rate = stream.average_rate or stream.base_rate or Fraction(25)
+        if has_timestamps:
+            rows.sort(key=lambda row: row[:2])
+        time_base = stream.time_base if has_timestamps else 1 / Fraction(rate)
+        container_name = video.container.format.name
+        width, height = stream.width, stream.height
+    video = open_video(path)
+    with video.container:
+        first = next(video.container.decode(video.stream), None)
+    transpose, flip_x, flip_y = orientation(display_matrix(first)) if first else (False, False, False)
+    pts, index_, size, key = zip(*rows, strict=True)
+    return VideoInfo(
+        path=path,
+        size=np.array(size, dtype=np.int64),
+        pts=np.array(pts if has_timestamps else range(len(rows)), dtype=np.int64),
+        is_key=np.array(key, dtype=bool),
+        decode_index=np.array(index_, dtype=np.int64),
+        codec=codec,
+        container=container_name,
+        coded_width=width,
+        coded_height=height,
+        rotation=(270 if flip_y else 90) if transpose else (180 if flip_y else 0),
+        mirrored=(flip_x == flip_y) if transpose else (flip_x != flip_y),
+        time_base=Fraction(time_base),
+        frame_rate=Fraction(rate),
+        has_timestamps=has_timestamps,
+    )

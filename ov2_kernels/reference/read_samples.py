@@ -1,0 +1,233 @@
+"""Pixels, motion vectors and bytes of the sampled frames (algorithm, section 4)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import VideoError
+from ..media import Array, Samples, VideoInfo
+from .demux import Video, display_matrix, is_reference, open_video, orientation, turn
+from .probe import probe
+
+VECTOR_LIMIT = 2047
+EXPORTED = {
+    "h264", "mpeg4", "mpeg1video", "mpeg2video", "h263", "flv1", "flv", "msmpeg4v2", "msmpeg4v3", "msmpeg4",
+    "wmv1", "wmv2",
+}  # fmt: skip
+
+# Kr and Kb of ITU-T H.273, table 4, by matrix coefficients.
+KR_KB = {
+    1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
+    7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593),
+}  # fmt: skip
+
+
+def read_samples(
+    path: str | os.PathLike[str],
+    frame_ids: Sequence[int] | Array,
+    height: int,
+    width: int,
+    *,
+    info: VideoInfo | None = None,
+    threads: int = 1,
+    motion_source: str = "auto",
+    progress: Callable[[int], None] | None = None,
+) -> Samples:
+    """Decodes a video and keeps what the sampled frames need, upright and at canvas size.
+
+    ``frame_ids`` are rows of the packet table, strictly increasing; ``height`` and ``width`` are those of the canvas,
+    in pixels, multiples of 4. ``motion_source`` is ``auto`` (the codec's vectors, estimated where it exports none),
+    ``estimated`` or ``none``. ``progress`` is called with the number of samples read. Raises :class:`VideoError` where
+    a frame cannot be decoded. Source: algorithm, section 4.
+    """
+    path = os.fspath(path)
+    info = info or probe(path)
+    source = _motion_source(info, motion_source)
+    shown = _decode(open_video(path), info, source == "codec")
+    references = {row: reference for row, _, _, reference in shown}
+    rows = [row for row, *_ in shown]
+    n = len(frame_ids)
+    out: dict[str, Any] = {
+        "frame_ids": np.array(frame_ids, dtype=np.int64),
+        "frames": np.zeros((n, height, width, 3), dtype=np.uint8),
+        "luma": np.zeros((n, height, width), dtype=np.uint8),
+        "prev_luma": np.zeros((n, height, width), dtype=np.uint8),
+        "motion": np.zeros((n, height // 4, width // 4, 2), dtype=np.int16),
+        "packet_bytes": np.zeros(n, dtype=np.int64),
+        "pts": info.pts[np.asarray(frame_ids, dtype=np.int64)],
+        "pict_types": np.zeros(n, dtype="S1"),
+        "substituted": np.zeros(n, dtype=bool),
+    }
+    for i, wanted in enumerate(frame_ids):
+        at = next((k for k, row in enumerate(rows) if row >= wanted), None)
+        if at is None:
+            raise VideoError(f"{path}: cannot decode frame {wanted} of {info.frames}: the stream breaks off before it")
+        row, frame, packet_size, _ = shown[at]
+        out["frames"][i], out["luma"][i] = _resize(frame, height, width)
+        out["prev_luma"][i] = _resize(shown[at - 1][1], height, width)[1] if at else out["luma"][i]
+        out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps else packet_size
+        out["pict_types"][i] = b"?IPBSipb"[frame.pict_type :][:1]
+        out["substituted"][i] = row != wanted
+        is_key = info.is_key[wanted] if info.has_timestamps else frame.key_frame
+        if row == wanted and not is_key:
+            if source == "codec":
+                distances = _distance(references, row, -1), _distance(references, row, 1)
+                out["motion"][i] = _codec_motion(frame, height, width, distances)
+            elif source == "estimated":
+                out["motion"][i] = _estimate_motion(out["luma"][i], out["prev_luma"][i])
+        if progress is not None:
+            progress(i + 1)
+    return Samples(motion_source=source, decoded=len(shown), skipped=0, **out)
+
+
+def _motion_source(info: VideoInfo, wanted: str) -> str:
+    if wanted == "none" or info.is_key.all():
+        return "none"
+    return "codec" if wanted == "auto" and info.codec in EXPORTED else "estimated"
+
+
+def _decode(video: Video, info: VideoInfo, vectors: bool) -> list[tuple[int, Any, int, bool]]:
+    """Every picture in display order: its row, the frame, its packet's bytes, and whether it is a reference."""
+    context = video.stream.codec_context
+    context.thread_count = 1  # with frame threads some vectors are lost
+    if vectors:
+        context.flags2 |= 1 << 28  # AV_CODEC_FLAG2_EXPORT_MVS
+    row_of = {int(index): row for row, index in enumerate(info.decode_index)}
+    packets: list[tuple[int, bool]] = []
+    shown: list[tuple[int, Any, int, bool]] = []
+
+    def collect(packet: Any) -> None:
+        try:
+            frames = context.decode(packet)
+        except ValueError:  # InvalidDataError: a packet the decoder cannot use
+            return
+        for frame in frames:
+            row = row_of.get(frame.pts, -1) if info.has_timestamps else len(shown)
+            shown.append((row, frame, *packets[frame.pts]))
+
+    with video.container:
+        for index, packet in enumerate(video.packets()):
+            reference = is_reference(context.name, context.extradata, bytes(packet))
+            packets.append((packet.size, reference))
+            packet.pts = index  # a picture carries its packet's pts, so the place in decode order travels there
+            packet.dts = None
+            collect(packet)
+        collect(None)
+    return shown
+
+
+def _distance(references: dict[int, bool], row: int, step: int) -> int:
+    """Frames to the nearest reference picture on one side in display order, 1 where there is none."""
+    at = row + step
+    while at in references:
+        if references[at]:
+            return abs(at - row)
+        at += step
+    return 1
+
+
+def _resize(frame: Any, height: int, width: int) -> tuple[Array, Array]:
+    """RGB and luma of a frame, upright and at canvas size."""
+    turned = orientation(display_matrix(frame))
+    h, w = (width, height) if turned[0] else (height, width)
+    shrinks = h < frame.height or w < frame.width
+    same = (h, w) == (frame.height, frame.width)
+    how = {"width": w, "height": h, "interpolation": "POINT" if same else "AREA" if shrinks else "BICUBIC"}
+    if frame.format.is_rgb or frame.format.has_palette:
+        rgb = frame.reformat(format="rgb24", **how).to_ndarray()
+        luma = frame.reformat(format="gray", **how).to_ndarray()
+    else:
+        full = frame.color_range == 2 or frame.format.name.startswith("yuvj")
+        y, cb, cr = frame.reformat(format="yuv444p", src_color_range=2, dst_color_range=2, **how).to_ndarray()
+        luma = y
+        rgb = _to_rgb(y, cb, cr, full, *_matrix(int(frame.colorspace), frame.height))
+    return turn(rgb, *turned), turn(luma, *turned)
+
+
+def _matrix(colorspace: int, coded_height: int) -> tuple[float, float]:
+    return KR_KB.get(colorspace, KR_KB[1] if coded_height >= 720 else KR_KB[6])
+
+
+def _to_rgb(y: Array, cb: Array, cr: Array, full: bool, kr: float, kb: float) -> Array:
+    kg = 1.0 - kr - kb
+    luma, chroma = (1.0, 1.0) if full else (255.0 / 219.0, 255.0 / 224.0)
+
+    def fixed(value: float) -> int:
+        return int(np.floor(value * 65536.0 + 0.5))
+
+    scaled = fixed(luma) * (y.astype(np.int64) - (0 if full else 16)) + 32768
+    u, v = cb.astype(np.int64) - 128, cr.astype(np.int64) - 128
+    r = scaled + fixed(chroma * 2.0 * (1.0 - kr)) * v
+    g = scaled - fixed(chroma * 2.0 * (1.0 - kb) * kb / kg) * u - fixed(chroma * 2.0 * (1.0 - kr) * kr / kg) * v
+    b = scaled + fixed(chroma * 2.0 * (1.0 - kb)) * u
+    return np.clip(np.stack([r, g, b], axis=-1) >> 16, 0, 255).astype(np.uint8)
+
+
+def _codec_motion(frame: Any, height: int, width: int, distances: tuple[int, int]) -> Array:
+    side = frame.side_data.get("MOTION_VECTORS")
+    field = np.zeros((height // 4, width // 4, 2), dtype=np.int64)
+    if side is None:
+        return field
+    transpose, flip_x, flip_y = orientation(display_matrix(frame))
+    source_h, source_w = (frame.width, frame.height) if transpose else (frame.height, frame.width)
+    # The coded pixel at the centre of each upright cell.
+    x = (4 * np.arange(width // 4) + 2) * source_w // width
+    y = (4 * np.arange(height // 4) + 2) * source_h // height
+    x = source_w - 1 - x if flip_x else x
+    y = source_h - 1 - y if flip_y else y
+    vectors = side.to_ndarray()
+    for past in (False, True):  # the past is written last and wins
+        for mv in vectors[(vectors["source"] < 0) == past]:
+            scale = int(mv["motion_scale"])
+            left, top = int(mv["dst_x"]) - int(mv["w"]) // 2, int(mv["dst_y"]) - int(mv["h"]) // 2
+            right, bottom = left + int(mv["w"]), top + int(mv["h"])
+            dx, dy = int(mv["motion_x"]) * 4 // scale, int(mv["motion_y"]) * 4 // scale
+            if transpose:
+                left, top, right, bottom, dx, dy = top, left, bottom, right, dy, dx
+            columns = np.flatnonzero((left <= x) & (x < right))
+            rows = np.flatnonzero((top <= y) & (y < bottom))
+            sign = 1 if past else -1
+            dx, dy = (-dx if flip_x else dx) * sign, (-dy if flip_y else dy) * sign
+            distance = distances[0] if past else distances[1]
+            vector = (_rescale(dx, width, distance * source_w), _rescale(dy, height, distance * source_h))
+            field[np.ix_(rows, columns)] = vector
+    return field
+
+
+def _rescale(value: int, canvas: int, source: int) -> int:
+    """``value * canvas / source``, to nearest, halves away from zero, clamped."""
+    magnitude = (2 * abs(value) * canvas + source) // (2 * source)
+    return min(magnitude, VECTOR_LIMIT) * (1 if value > 0 else -1)
+
+
+def _estimate_motion(luma: Array, prev_luma: Array) -> Array:
+    """Block matching by libavfilter's mestimate, three-step search, 16x16 blocks."""
+    import av
+    from av.filter import Graph
+
+    height, width = luma.shape
+    graph = Graph()
+    source = graph.add("buffer", f"video_size={width}x{height}:pix_fmt=gray:time_base=1/1:pixel_aspect=1/1")
+    match = graph.add("mestimate", "method=tss:mb_size=16:search_param=16")
+    sink = graph.add("buffersink")
+    source.link_to(match)
+    match.link_to(sink)
+    graph.configure()
+    for pts, plane in enumerate((prev_luma, luma, luma)):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(plane), format="gray")
+        frame.pts = pts
+        source.push(frame)
+    field = np.zeros((height // 4, width // 4, 2), dtype=np.int16)
+    out = sink.pull()
+    while out.pts != 1:
+        out = sink.pull()
+    for mv in out.side_data.get("MOTION_VECTORS").to_ndarray():
+        if mv["source"] < 0:
+            top, left = (int(mv["dst_y"]) - 8) // 4, (int(mv["dst_x"]) - 8) // 4
+            # mestimate writes whole pixels, and only positions.
+            field[top : top + 4, left : left + 4] = (4 * (mv["src_x"] - mv["dst_x"]), 4 * (mv["src_y"] - mv["dst_y"]))
+    return np.clip(field, -VECTOR_LIMIT, VECTOR_LIMIT)
