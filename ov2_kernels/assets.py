@@ -1,0 +1,179 @@
+"""Tokens on disk: the asset directory that readers of ``cv-preinfer`` take."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .config import CodecConfig
+from .media import Array
+
+if TYPE_CHECKING:
+    from .tokens import CodecTokens
+
+FORMATS = ("jpg", "png", "npy")
+
+
+def save_assets(
+    tokens: CodecTokens, directory: str | os.PathLike[str], *, format: str = "jpg", overwrite: bool = False
+) -> None:
+    """Writes ``canvas_000.jpg`` ..., ``src_patch_position.npy``, ``frame_ids.npy`` and ``meta.json``.
+
+    They are written to a temporary directory beside the target, which then takes the target's name, so that no reader
+    ever sees half of them. Raises ``ValueError`` for an unknown ``format`` and ``FileExistsError`` where the target
+    exists and ``overwrite`` is not set.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    target = Path(directory)
+    _refuse_existing(target, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        temporary.chmod(0o777 & ~_umask())
+        names = [f"canvas_{c:03d}.{format}" for c in range(len(tokens.canvases))]
+        for name, canvas in zip(names, tokens.canvases, strict=True):
+            _write_canvas(temporary / name, canvas)
+        np.save(temporary / "src_patch_position.npy", tokens.src_patch_position)
+        np.save(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
+        (temporary / "meta.json").write_text(json.dumps(_meta(tokens, names), indent=1))
+        _refuse_existing(target, overwrite)
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+            target.rename(old / "replaced")
+            temporary.rename(target)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _refuse_existing(target: Path, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise FileExistsError(17, "exists already; overwrite=True replaces it", str(target))
+    if target.exists() and not (target / "meta.json").exists() and any(target.iterdir()):
+        raise FileExistsError(17, "is not an asset directory, so it is not replaced", str(target))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write_canvas(path: Path, canvas: Array) -> None:
+    if path.suffix == ".npy":
+        np.save(path, canvas)
+        return
+    from PIL import Image
+
+    Image.fromarray(canvas).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+
+
+def _read_canvas(path: Path) -> Array:
+    if path.suffix == ".npy":
+        return np.asarray(np.load(path, allow_pickle=False))
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _meta(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
+    hp, wp = tokens.grid
+    starts = [int(c) for c in np.flatnonzero(tokens.canvas_kinds == "I")]
+    times = tokens.src_patch_position.reshape(len(names), hp * wp, 3)[:, :, 0]
+    ends = [*starts[1:], len(names)]
+    groups = [
+        {
+            "group_id": k,
+            "canvas_start": a,
+            "num_canvases": b - a,
+            "start_frame": int(times[a, 0]),
+            "end_frame": int(times[a:b].max()),
+        }
+        for k, (a, b) in enumerate(zip(starts, ends, strict=True))
+    ]
+    return {
+        "fps": tokens.fps,
+        "canvas_files": names,
+        "total_frames": tokens.total_frames,
+        "orig_hw": [tokens.source_height, tokens.source_width],
+        "processed_hw": list(tokens.canvases.shape[1:3]),
+        "patch": tokens.config.patch,
+        "hb_wb": [hp, wp],
+        "S_full": hp * wp,
+        "num_groups": len(groups),
+        "total_images": len(names),
+        "sampled_frames": len(tokens.frame_ids),
+        "images_per_group": tokens.config.images_per_group,
+        "group_size": tokens.config.group_size,
+        "codec_name": tokens.codec,
+        "groups": groups,
+        "timing_sec": dict(tokens.timings),
+        "timestamps": [float(t) for t in tokens.timestamps],
+        "substituted_frames": [int(t) for t in tokens.substituted_frames],
+        "motion_source": tokens.motion_source,
+        "bits_source": tokens.bits_source,
+        "config": dataclasses.asdict(tokens.config),
+    }
+
+
+def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
+    """Reads an asset directory that :func:`save_assets` wrote.
+
+    JPEG canvases come back as JPEG left them; ``png`` and ``npy`` bit for bit. Raises ``OSError`` where a file is
+    missing and ``ValueError`` where the files do not fit together.
+    """
+    from .tokens import CodecTokens
+
+    root = Path(directory)
+    meta = json.loads((root / "meta.json").read_text())
+    try:
+        names = meta["canvas_files"]
+        for name in names:
+            if Path(name).name != name or Path(name).suffix[1:] not in FORMATS:
+                raise ValueError(f"canvas_files names {name!r}, which is not a canvas of this directory")
+        groups = meta["groups"]
+        config = CodecConfig(**meta["config"])
+        canvases = np.stack([_read_canvas(root / name) for name in names])
+        positions = np.load(root / "src_patch_position.npy", allow_pickle=False)
+        frame_ids = np.load(root / "frame_ids.npy", allow_pickle=False).astype(np.int64)
+        kinds = np.full(len(names), "P")
+        kinds[[group["canvas_start"] for group in groups]] = "I"
+        tokens = CodecTokens(
+            canvases=canvases,
+            src_patch_position=positions,
+            group_ids=np.repeat(np.arange(len(groups), dtype=np.int32), [group["num_canvases"] for group in groups]),
+            canvas_kinds=kinds,
+            frame_ids=frame_ids,
+            timestamps=np.array(meta["timestamps"], dtype=np.float64),
+            fps=float(meta["fps"]),
+            total_frames=int(meta["total_frames"]),
+            source_height=int(meta["orig_hw"][0]),
+            source_width=int(meta["orig_hw"][1]),
+            codec=str(meta["codec_name"]),
+            config=config,
+            motion_source=str(meta["motion_source"]),
+            bits_source=str(meta["bits_source"]),
+            substituted_frames=np.array(meta["substituted_frames"], dtype=np.int64),
+            timings=meta["timing_sec"],
+        )
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{root}: meta.json lacks what ov2_kernels writes there: {error!r}") from error
+    hp, wp = tokens.grid
+    if positions.shape != (len(names) * hp * wp, 3) or len(tokens.group_ids) != len(names):
+        raise ValueError(
+            f"{root}: {len(names)} canvases of {hp} x {wp} patches do not fit {list(positions.shape)} positions "
+            f"and {len(tokens.group_ids)} group numbers"
+        )
+    return tokens

@@ -1,0 +1,143 @@
+"""Settings of the tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SAMPLING = ("peaks", "uniform", "near_keyframes")
+PARTITION = ("energy", "uniform", "fixed")
+SCORE_MODE = ("fused", "framediff", "motion", "residual", "bits")
+SELECTION = ("stretches", "global")
+MOTION_SOURCE = ("auto", "estimated", "none")
+
+#: Weights of motion, residual and bits, in 1/256, for the score modes that fix them.
+_FIXED_WEIGHTS = {"framediff": (0, 256, 0), "motion": (256, 0, 0), "residual": (0, 256, 0), "bits": (0, 0, 256)}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "frames_384": {"target_canvas": 48},
+    "frames_768": {"target_canvas": 96},
+    "dense": {"group_size": 64},
+}
+
+
+def _field(default: Any, help_: str, choices: tuple[str, ...] | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help_, "choices": choices})
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """What to look at, how to score it and how much to keep; a wrong value raises ``ValueError``.
+
+    The section numbers in the comments are those of the algorithm, ``ov2_kernels/reference/README.md``.
+    """
+
+    # sections 2 and 3
+    target_canvas: int = _field(32, "canvases at most")
+    images_per_group: int = _field(4, "canvases per group: one I-canvas, the rest P-canvases")
+    group_size: int = _field(32, "samples per group on average")
+    min_group_frames: int = _field(8, "samples in a group at least")
+    max_group_frames: int = _field(64, "samples in a group at most, where the budget allows")
+    sampling: str = _field("peaks", "which frame of each interval to look at", SAMPLING)
+    avoid_keyframes: bool = _field(True, "move samples off keyframes, which carry no motion")
+    start_time: float | None = _field(None, "look no earlier than this, in seconds")
+    end_time: float | None = _field(None, "look no later than this, in seconds")
+    sample_fps: float | None = _field(None, "samples per second; by count where they would be too many")
+    partition: str = _field("energy", "where groups end: at packet energy, evenly, or every group_size", PARTITION)
+    # section 4
+    patch: int = _field(14, "patch side in pixels, even")
+    max_pixels: int = _field(150_000, "canvas area at most, in pixels")
+    motion_source: str = _field("auto", "motion vectors: the codec's or else estimated, always estimated, or none", MOTION_SOURCE)
+    # section 6
+    score_mode: str = _field("fused", "what makes a block worth keeping", SCORE_MODE)
+    motion_weight: float = _field(1.0, "weight of motion in the fused score, in steps of 1/256")
+    residual_weight: float = _field(1.0, "weight of the residual in the fused score")
+    bits_weight: float = _field(1.0, "weight of the bits in the fused score")
+    # section 7
+    selection: str = _field("stretches", "P-canvases from stretches of equal saliency, or from the whole group", SELECTION)
+    # how, not what
+    threads: int | None = _field(None, "threads for decoding and kernels; all processors of this process by default")
+
+    def __post_init__(self) -> None:
+        for name in ("target_canvas", "images_per_group", "group_size", "min_group_frames", "patch", "max_pixels"):
+            self._check_int(name, 1)
+        self._check_int("max_group_frames", self.min_group_frames, "min_group_frames")
+        if self.threads is not None:
+            self._check_int("threads", 1)
+        for whole in ("target_canvas", "group_size"):
+            if getattr(self, whole) % self.images_per_group:
+                raise ValueError(
+                    f"images_per_group must divide {whole}, got {self.images_per_group} for {getattr(self, whole)}"
+                )
+        if self.patch % 2:
+            raise ValueError(f"patch must be even, got {self.patch}")
+        if self.max_pixels < (2 * self.patch) ** 2:
+            raise ValueError(f"max_pixels must be at least (2 * patch)**2 = {(2 * self.patch) ** 2}, got {self.max_pixels}")
+        for field in dataclasses.fields(self):
+            choices = field.metadata["choices"]
+            if choices and getattr(self, field.name) not in choices:
+                raise ValueError(f"{field.name} must be one of {', '.join(choices)}, got {getattr(self, field.name)!r}")
+        if not isinstance(self.avoid_keyframes, bool):
+            raise ValueError(f"avoid_keyframes must be True or False, got {self.avoid_keyframes!r}")
+        self._check_times()
+        for name in ("motion_weight", "residual_weight", "bits_weight"):
+            self._check_number(name, 0.0)
+        if not 0 < sum(self.weights) <= 32767:
+            raise ValueError(
+                "motion_weight, residual_weight and bits_weight must sum to more than 0 and less than 128, got "
+                f"{self.motion_weight}, {self.residual_weight}, {self.bits_weight}"
+            )
+
+    def _check_int(self, name: str, lowest: int, why: str = "") -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value < 2**31:
+            bound = f"{why} = {lowest}" if why else str(lowest)
+            raise ValueError(f"{name} must be an integer of at least {bound} and below 2**31, got {value!r}")
+
+    def _check_number(self, name: str, lowest: float, strict: bool = False) -> None:
+        value = getattr(self, name)
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or value < lowest or (strict and value == lowest):
+            raise ValueError(f"{name} must be a number {'above' if strict else 'of at least'} {lowest:g}, got {value!r}")
+
+    def _check_times(self) -> None:
+        for name in ("start_time", "end_time"):
+            if getattr(self, name) is not None:
+                self._check_number(name, 0.0)
+        if self.start_time is not None and self.end_time is not None and self.end_time < self.start_time:
+            raise ValueError(f"end_time must be at least start_time = {self.start_time}, got {self.end_time}")
+        if self.sample_fps is not None:
+            self._check_number("sample_fps", 0.0, strict=True)
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> CodecConfig:
+        """Settings by name: ``default`` (256 samples), ``frames_384``, ``frames_768``, ``dense`` (512, same tokens)."""
+        if name not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+        return cls(**{**PRESETS[name], **overrides})
+
+    def replace(self, **overrides: Any) -> CodecConfig:
+        """A copy with some fields changed; an unknown name raises ``TypeError``."""
+        return dataclasses.replace(self, **overrides)
+
+    @property
+    def max_groups(self) -> int:
+        """Groups at most."""
+        return self.target_canvas // self.images_per_group
+
+    @property
+    def max_samples(self) -> int:
+        """Samples at most."""
+        return self.max_groups * self.group_size
+
+    @property
+    def weights(self) -> tuple[int, int, int]:
+        """Weights of motion, residual and bits, in 1/256 (section 6)."""
+        if self.score_mode != "fused":
+            return _FIXED_WEIGHTS[self.score_mode]
+        motion, residual, bits = (round(256 * w) for w in (self.motion_weight, self.residual_weight, self.bits_weight))
+        return motion, residual, bits

@@ -1,0 +1,149 @@
+"""The tokenizer's result, and the model inputs made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .config import CodecConfig
+from .media import Array
+from .tables import normalization_table
+
+
+@dataclass(frozen=True, eq=False)
+class CodecTokens:
+    """Canvases of a video, and where and when every patch of them comes from.
+
+    ``C`` canvases of ``H`` x ``W`` pixels, ``hp`` x ``wp`` patches each; groups follow one another, each an I-canvas
+    and then its P-canvases. No canvas is padded.
+    """
+
+    #: RGB, uint8 ``[C, H, W, 3]``
+    canvases: Array
+    #: ``(t, h, w)`` of each patch, ``t`` a frame of the source video, int32 ``[C * hp * wp, 3]``, row-major per canvas
+    src_patch_position: Array
+    #: group of each canvas, int32 ``[C]``
+    group_ids: Array
+    #: ``I`` or ``P`` for each canvas, ``U1`` ``[C]``
+    canvas_kinds: Array
+    #: the sampled frames, int64 ``[N]``, and their times in seconds from the first frame, float64 ``[N]``
+    frame_ids: Array
+    timestamps: Array
+    #: average frame rate of the video, frames in it, and the size of its upright picture
+    fps: float
+    total_frames: int
+    source_height: int
+    source_width: int
+    codec: str
+    config: CodecConfig
+    #: ``codec``, ``estimated`` or ``none``
+    motion_source: str
+    #: ``estimated``
+    bits_source: str
+    #: samples that the decoder could not give, for which the next picture stands in, int64
+    substituted_frames: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    #: seconds per stage
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches of a canvas, ``(hp, wp)``."""
+        return self.canvases.shape[1] // self.config.patch, self.canvases.shape[2] // self.config.patch
+
+    @property
+    def num_tokens(self) -> int:
+        """Visual tokens after the encoder's 2x2 merge."""
+        return len(self.src_patch_position) // 4
+
+    def model_inputs(self, dtype: Any = "float32", *, as_torch: bool | None = None, threads: int | None = None) -> dict[str, Any]:
+        """What the vision encoder eats (algorithm, section 9).
+
+        ``dtype`` is ``float32``, ``float16`` or ``bfloat16``, by name or as a NumPy or torch type; ``bfloat16`` needs
+        torch. Returns ``pixel_values`` ``[C * hp * wp, 3 * patch**2]``, ``image_grid_thw`` int64 ``[C, 3]``,
+        ``patch_positions`` int64 ``[C * hp * wp, 3]`` in block order and ``cu_seqlens`` int32 ``[groups + 1]``: torch
+        tensors where torch is installed, NumPy arrays else or with ``as_torch=False``.
+        """
+        name = _dtype_name(dtype)
+        torch = _import_torch(required=as_torch is True or name == "bfloat16") if as_torch is not False else None
+        if name == "bfloat16" and torch is None:
+            raise ValueError("dtype bfloat16 is a torch type; NumPy has none, so as_torch must not be False")
+        values, positions = self._pixel_values(_table(name, torch), threads)
+        hp, wp = self.grid
+        per_group = np.bincount(self.group_ids) * hp * wp
+        inputs: dict[str, Any] = {
+            "pixel_values": values,
+            "image_grid_thw": np.tile(np.array([1, hp, wp], dtype=np.int64), (len(self.canvases), 1)),
+            "patch_positions": positions,
+            "cu_seqlens": np.concatenate([[0], np.cumsum(per_group)]).astype(np.int32),
+        }
+        if torch is not None:
+            inputs = {key: torch.from_numpy(value) for key, value in inputs.items()}
+            if name == "bfloat16":
+                inputs["pixel_values"] = inputs["pixel_values"].view(torch.bfloat16)
+        return inputs
+
+    def _pixel_values(self, table: Array, threads: int | None) -> tuple[Array, Array]:
+        """Each canvas is its own source, block by block, and its positions are those of its patches."""
+        hp, wp = self.grid
+        blocks = hp * wp // 4
+        count = len(self.canvases)
+        values, places = ops.pack_pixel_values(
+            self.canvases,
+            np.arange(count * blocks, dtype=np.int64).reshape(count, blocks),
+            np.arange(count, dtype=np.int64),
+            table,
+            patch=self.config.patch,
+            threads=threads,
+        )
+        row = (places[:, 0] * hp + places[:, 1]) * wp + places[:, 2]
+        return values, self.src_patch_position[row].astype(np.int64)
+
+    def save(
+        self, directory: str | os.PathLike[str], *, format: str = "jpg", overwrite: bool = False
+    ) -> None:
+        """Writes the asset directory that the readers of ``cv-preinfer`` take; whole or not at all.
+
+        ``format`` is ``jpg`` (quality 95), ``png`` or ``npy``. An existing target raises ``FileExistsError`` unless
+        ``overwrite`` is set.
+        """
+        from .assets import save_assets
+
+        save_assets(self, directory, format=format, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> CodecTokens:
+        """Reads a directory that :meth:`save` wrote."""
+        from .assets import load_assets
+
+        return load_assets(directory)
+
+
+def _dtype_name(dtype: Any) -> str:
+    name = str(dtype).removeprefix("torch.") if not isinstance(dtype, type) else np.dtype(dtype).name
+    if name not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f"dtype must be float32, float16 or bfloat16, got {dtype!r}")
+    return name
+
+
+def _import_torch(required: bool) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        if required:
+            raise ImportError("this needs torch: pip install 'ov2_kernels[torch]'") from error
+        return None
+    return torch
+
+
+def _table(name: str, torch: Any) -> Array:
+    """The normalisation table in the type wanted, each value rounded once; bfloat16 as its bits."""
+    table = normalization_table()
+    if name == "bfloat16":
+        bits: Array = torch.tensor(table).to(torch.bfloat16).view(torch.int16).numpy()
+        return bits
+    return table.astype(name)
