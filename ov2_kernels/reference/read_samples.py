@@ -164,7 +164,8 @@ def _to_rgb(y: Array, cb: Array, cr: Array, full: bool, kr: float, kb: float) ->
     r = scaled + fixed(chroma * 2.0 * (1.0 - kr)) * v
     g = scaled - fixed(chroma * 2.0 * (1.0 - kb) * kb / kg) * u - fixed(chroma * 2.0 * (1.0 - kr) * kr / kg) * v
     b = scaled + fixed(chroma * 2.0 * (1.0 - kb)) * u
-    return np.clip(np.stack([r, g, b], axis=-1) >> 16, 0, 255).astype(np.uint8)
+    rgb: Array = np.clip(np.stack([r, g, b], axis=-1) >> 16, 0, 255)
+    return rgb.astype(np.uint8)
 
 
 def _codec_motion(frame: Any, height: int, width: int, distances: tuple[int, int]) -> Array:
@@ -225,7 +226,8 @@ def _estimate_motion(luma: Array, prev_luma: Array) -> Array:
     out = sink.pull()
     while out.pts != 1:
         out = sink.pull()
-    for mv in out.side_data.get("MOTION_VECTORS").to_ndarray():
+    side: Any = out.side_data.get("MOTION_VECTORS")
+    for mv in side.to_ndarray():
         if mv["source"] < 0:
             top, left = (int(mv["dst_y"]) - 8) // 4, (int(mv["dst_x"]) - 8) // 4
             # mestimate writes whole pixels, and only positions.
