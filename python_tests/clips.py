@@ -20,7 +20,9 @@ def texture(height: int, width: int, seed: int) -> Array:
     rng = np.random.default_rng(seed)
     result = np.zeros((height, width, 3))
     for octave, weight in ((4, 90.0), (9, 45.0), (21, 25.0), (50, 14.0)):
-        grid = rng.uniform(-1.0, 1.0, (octave + 1, octave + 1, 3))
+        grid = 0.8 * rng.uniform(-1.0, 1.0, (octave + 1, octave + 1, 1)) + 0.2 * rng.uniform(
+            -1.0, 1.0, (octave + 1, octave + 1, 3)
+        )
         y = np.linspace(0, octave - 1e-6, height)
         x = np.linspace(0, octave - 1e-6, width)
         yi, xi = y.astype(int), x.astype(int)
@@ -28,7 +30,7 @@ def texture(height: int, width: int, seed: int) -> Array:
         above = grid[yi][:, xi] * (1 - fx) + grid[yi][:, xi + 1] * fx
         below = grid[yi + 1][:, xi] * (1 - fx) + grid[yi + 1][:, xi + 1] * fx
         result += weight * (above * (1 - fy) + below * fy)
-    return np.clip(result + 118.0, 0.0, 255.0)
+    return np.clip(result + (124.0, 120.0, 104.0), 0.0, 255.0)
 
 
 def scene(
@@ -48,7 +50,7 @@ def scene(
     rng = np.random.default_rng(seed)
     margin = int(abs(pan) * frames) + 1
     wide = texture(height, width + margin, seed)
-    ball = texture(height // 5, height // 5, seed + 1)[..., ::-1]
+    ball = texture(height // 5, height // 5, seed + 1) * (1.0, 0.45, 0.25)
     side = ball.shape[0]
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     disc = (x**2 + y**2 < (side / 2) ** 2)[..., None]
