@@ -30,7 +30,7 @@ def texture(height: int, width: int, seed: int) -> Array:
         above = grid[yi][:, xi] * (1 - fx) + grid[yi][:, xi + 1] * fx
         below = grid[yi + 1][:, xi] * (1 - fx) + grid[yi + 1][:, xi + 1] * fx
         result += weight * (above * (1 - fy) + below * fy)
-    return np.clip(result + (124.0, 120.0, 104.0), 0.0, 255.0)
+    return np.clip(result + np.array([124.0, 120.0, 104.0]), 0.0, 255.0)
 
 
 def scene(

@@ -151,9 +151,9 @@ def mpeg4_avi(path: Path) -> Path:
     return encode(path, frames(), codec="mpeg4", options={"g": "12", "flags": "+qpel", "b": "400k"})
 
 
-@clip("ts")
+@clip("mkv")
 def mpeg1(path: Path) -> Path:
-    return encode(path, frames(), codec="mpeg1video", container="mpegts", options={"g": "12", "bf": "2"})
+    return encode(path, frames(), codec="mpeg1video", options={"g": "12", "bf": "2"})
 
 
 @clip("ts")

@@ -18,10 +18,9 @@ def assert_same(got: Any, expected: Any, name: str = "result", bound: int = 0) -
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.dtype == expected.dtype, f"{name}: dtype {got.dtype}, expected {expected.dtype}"
     assert got.shape == expected.shape, f"{name}: shape {got.shape}, expected {expected.shape}"
+    differs = np.atleast_1d(got != expected)
     if bound:
-        differs = np.abs(got.astype(np.int64) - expected.astype(np.int64)) > bound
-    else:
-        differs = got != expected
+        differs &= np.abs(got.astype(np.int64) - expected.astype(np.int64)) > bound
     if differs.any():
         places: Sequence[Any] = np.argwhere(differs)[:5]
         values = "; ".join(f"{tuple(p)}: {got[tuple(p)]} expected {expected[tuple(p)]}" for p in places)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from conftest import CLIPS
 from ov2_kernels import VideoError, native, ops, reference
 from ov2_kernels.media import VideoInfo
+
+from conftest import CLIPS
 from parity import assert_same
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from clips import encode, scene
-from conftest import CLIPS, frames
 from ov2_kernels import VideoError, native, ops, reference
 from ov2_kernels.media import Samples
 from ov2_kernels.reference.read_samples import estimate_motion
+
+from clips import encode, scene
+from conftest import CLIPS, frames
 from parity import assert_same
 
 EXACT = ("frame_ids", "motion", "packet_bytes", "pts", "pict_types", "substituted")
@@ -201,11 +201,11 @@ def test_progress_and_its_exceptions(tmp_path):
     assert seen == sorted(seen)
     assert seen[-1] <= info.frames
 
-    class Stop(Exception):
+    class StopReadingError(Exception):
         pass
 
     def stop(done: int) -> None:
-        raise Stop(f"after {done}")
+        raise StopReadingError(f"after {done}")
 
-    with pytest.raises(Stop, match="after"):
+    with pytest.raises(StopReadingError, match="after"):
         native.read_samples(path, np.arange(info.frames), 336, 616, info=info, progress=stop)
