@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+from pathlib import Path
 
 import ov2_kernels
 from ov2_kernels import _core, native, ops, reference
+
+# Where the package that is under test lies, so that a subprocess imports that one and not a checkout beside it.
+HOME = Path(ov2_kernels.__file__).parent.parent
 
 WITHOUT_EXTRAS = """
 import sys
@@ -31,7 +35,7 @@ except ImportError as error:
 
 
 def run(code: str, *args: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=True, cwd=HOME)
     return done.stdout
 
 
@@ -75,7 +79,7 @@ def test_every_backend_has_every_stage():
 
 def test_a_missing_extension_says_what_to_do():
     code = "import sys; sys.modules['ov2_kernels._core'] = None; import ov2_kernels; ov2_kernels.probe('x')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=HOME)
     assert "pip install ." in done.stderr
 
 

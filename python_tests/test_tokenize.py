@@ -10,8 +10,10 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
+import ov2_kernels
 import pytest
 from ov2_kernels import CodecConfig, VideoError, native, ops, tokenize_video
 from ov2_kernels.errors import BackendUnavailableError
@@ -169,6 +171,7 @@ def test_ctrl_c_ends_a_read_within_a_second(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=Path(ov2_kernels.__file__).parent.parent,  # not a checkout that has no extension
     )
     try:
         assert process.stdout is not None
