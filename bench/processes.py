@@ -77,12 +77,15 @@ def run_child(command: Sequence[str], timeout: float, environment: Mapping[str, 
 
 
 def raise_on_termination() -> None:
-    """Makes SIGTERM and SIGHUP end the program as Ctrl-C does, so that children are stopped first."""
+    """Makes SIGTERM and SIGHUP end the program as Ctrl-C does, so that children are stopped first.
+
+    Ctrl-C itself is heard even where the shell started the program with it ignored.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, interrupt)
 
 
