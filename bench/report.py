@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 #: (dividend, divisor, what is compared with what)
@@ -31,13 +32,13 @@ def clip_report(clip: str, rows: Mapping[str, Any], repeats: int) -> str:
     lines = [
         "",
         f"{Path(clip).name}{about}",
-        f"{repeats} rounds; peak is that of the largest process, 1 MB = 10^6 bytes",
+        f"{repeats} rounds; cpu is of the whole process; peak is that of its largest member, 1 MB = 10^6 bytes",
     ]
-    table = [("contestant", "measured", "median s", "min s", "max s", "peak MB", "canvases", "")]
+    table = [("contestant", "measured", "median s", "min s", "max s", "cpu s", "peak MB", "canvases", "")]
     for row in rows.values():
         measured = "inside" if row.inside else "process"
         if row.median is None:
-            table.append((row.contestant, measured, "failed", "", "", "", "", row.error or "not run"))
+            table.append((row.contestant, measured, "failed", "", "", "", "", "", row.error or "not run"))
             continue
         table.append(
             (
@@ -46,6 +47,7 @@ def clip_report(clip: str, rows: Mapping[str, Any], repeats: int) -> str:
                 f"{row.median:.3f}",
                 f"{min(row.seconds):.3f}",
                 f"{max(row.seconds):.3f}",
+                f"{median(row.cpu):.3f}",
                 f"{row.peak / 1e6:.0f}",
                 "" if row.canvases is None else str(row.canvases),
                 row.what,
