@@ -35,7 +35,8 @@ struct Window {
 };
 
 // Where the window leaves the picture, its pixels are clamped one by one into `scratch`.
-Window window_at(const uint8_t* plane, int64_t width, int64_t height, int64_t x, int64_t y, uint8_t* scratch) {
+Window window_at(const uint8_t* plane, int64_t width, int64_t height, int64_t x, int64_t y,
+                 uint8_t* scratch) {
     if (x >= 0 && y >= 0 && x + 5 <= width && y + 5 <= height) return {plane + y * width + x, width};
     for (int64_t j = 0; j < 5; ++j) {
         const uint8_t* row = plane + std::clamp<int64_t>(y + j, 0, height - 1) * width;
@@ -123,7 +124,8 @@ void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev,
             for (int64_t cx = 0; cx < g.cells_x(); ++cx) {
                 int vx = vectors[2 * cx];
                 int vy = vectors[2 * cx + 1];
-                Window window = window_at(prev, g.width, g.height, 4 * cx + (vx >> 2), 4 * cy + (vy >> 2), clamped);
+                Window window =
+                    window_at(prev, g.width, g.height, 4 * cx + (vx >> 2), 4 * cy + (vy >> 2), clamped);
                 predict_cell(window, vx & 3, vy & 3, predicted.data() + 4 * cx, g.width);
             }
             magnitudes(vectors, g.cells_x(), median_x, median_y, lengths.data());

@@ -22,7 +22,8 @@ OV2_SIMD void convert_adjacent(ColorMatrix matrix, const uint8_t* __restrict y, 
         int u = cb[x] - 128;
         int v = cr[x] - 128;
         rgb[3 * x] = static_cast<uint8_t>(std::clamp((luma + matrix.r_cr * v) >> 16, 0, 255));
-        rgb[3 * x + 1] = static_cast<uint8_t>(std::clamp((luma + matrix.g_cb * u + matrix.g_cr * v) >> 16, 0, 255));
+        rgb[3 * x + 1] =
+            static_cast<uint8_t>(std::clamp((luma + matrix.g_cb * u + matrix.g_cr * v) >> 16, 0, 255));
         rgb[3 * x + 2] = static_cast<uint8_t>(std::clamp((luma + matrix.b_cb * u) >> 16, 0, 255));
     }
 }

@@ -11,16 +11,18 @@ namespace ov2::media {
 
 class Decoder {
   public:
-    // `vectors`: export motion vectors, exactly. `reordering`: the most pictures that any waits for, or -1 if unknown.
+    // `vectors`: export motion vectors, exactly. `reordering`: the most pictures that any waits for, or -1 if
+    // unknown.
     Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reordering);
 
-    // Sends a packet, null to drain, and calls show(FramePtr) for every picture that is ready. A packet that the decoder
-    // cannot use is passed over, as players do: pictures that are lost by it are found missing.
+    // Sends a packet, null to drain, and calls show(FramePtr) for every picture that is ready. A packet that
+    // the decoder cannot use is passed over, as players do: pictures that are lost by it are found missing.
     template <typename Show>
     void decode(const AVPacket* packet, Show show) {
         for (;;) {
             int sent = avcodec_send_packet(context_.get(), packet);
-            bool usable = sent >= 0 || sent == AVERROR(EAGAIN) || sent == AVERROR_INVALIDDATA || sent == AVERROR_EOF;
+            bool usable =
+                sent >= 0 || sent == AVERROR(EAGAIN) || sent == AVERROR_INVALIDDATA || sent == AVERROR_EOF;
             if (!usable) check(sent, path_, "decode it");
             receive(show);
             if (sent != AVERROR(EAGAIN)) return;

@@ -19,9 +19,11 @@ class OrderedReader {
           writer_(context.writer),
           by_vectors_(writer_.motion() == MotionSource::codec),
           may_skip_(timed() && (!by_vectors_ || context.demuxer.codec() == AV_CODEC_ID_H264)),
-          decoder_(context.demuxer, context.request.threads, by_vectors_, timed() ? context.plan.reordering() : -1),
+          decoder_(context.demuxer, context.request.threads, by_vectors_,
+                   timed() ? context.plan.reordering() : -1),
           has_previous_(static_cast<size_t>(writer_.samples())),
-          pool_(context.request.threads, 2 * context.request.threads + 2, [this] { return writer_.make_converter(); }) {}
+          pool_(context.request.threads, 2 * context.request.threads + 2,
+                [this] { return writer_.make_converter(); }) {}
 
     void run() {
         PacketPtr packet(av_packet_alloc());
@@ -36,8 +38,9 @@ class OrderedReader {
             take(*packet);
         }
         if (next_ < writer_.samples()) {
-            throw VideoError(context_.request.path + ": cannot decode frame " + std::to_string(writer_.row(next_)) +
-                             " of " + std::to_string(context_.table().size.size()) +
+            throw VideoError(context_.request.path + ": cannot decode frame " +
+                             std::to_string(writer_.row(next_)) + " of " +
+                             std::to_string(context_.table().size.size()) +
                              ": the stream ends or breaks off before it");
         }
         pool_.finish([this] { poll(); });
@@ -51,17 +54,19 @@ class OrderedReader {
     void take(AVPacket& packet) {
         int64_t index = packets_++;
         int64_t row = context_.plan.row(index);
-        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet.data, packet.size,
-                                                   (packet.flags & AV_PKT_FLAG_KEY) != 0);
+        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet.data,
+                                                   packet.size, (packet.flags & AV_PKT_FLAG_KEY) != 0);
         packet_sizes_.push_back(packet.size);
         packet_references_.push_back(header.reference);
-        // The decoder hands a packet's pts on to its picture, so the packet's place in decode order travels there.
+        // The decoder hands a packet's pts on to its picture, so the packet's place in decode order travels
+        // there.
         packet.pts = index;
         packet.dts = AV_NOPTS_VALUE;
         if (timed() && row >= 0) context_.is_reference[static_cast<size_t>(row)] = header.reference;
         if (!may_skip_) {
-            // Without timestamps nobody knows which picture a packet is, nor, until it comes out, whether it is a
-            // reference. And the MPEG-4 and MPEG-2 decoders export some vectors left over from pictures before.
+            // Without timestamps nobody knows which picture a packet is, nor, until it comes out, whether it
+            // is a reference. And the MPEG-4 and MPEG-2 decoders export some vectors left over from pictures
+            // before.
             if (next_ < writer_.samples() || !timed()) send(&packet);
             return;
         }
@@ -163,6 +168,8 @@ class OrderedReader {
 
 }  // namespace
 
-void read_in_order(ReadContext& context) { OrderedReader(context).run(); }
+void read_in_order(ReadContext& context) {
+    OrderedReader(context).run();
+}
 
 }  // namespace ov2::media

@@ -8,7 +8,8 @@
 namespace ov2::media {
 
 MotionSource motion_source(AVCodecID codec, const PacketTable& table, MotionSource wanted) {
-    bool all_key = std::all_of(table.is_key.begin(), table.is_key.end(), [](uint8_t key) { return key != 0; });
+    bool all_key =
+        std::all_of(table.is_key.begin(), table.is_key.end(), [](uint8_t key) { return key != 0; });
     if (all_key) return MotionSource::none;
     return wanted == MotionSource::codec && !exports_motion_vectors(codec) ? MotionSource::estimated : wanted;
 }

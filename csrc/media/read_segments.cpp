@@ -17,7 +17,8 @@ struct Segment {
 // What one thread owns.
 struct Worker {
     Worker(const ReadContext& context)
-        : decoder(context.demuxer, 1, context.writer.motion() == MotionSource::codec, context.plan.reordering()),
+        : decoder(context.demuxer, 1, context.writer.motion() == MotionSource::codec,
+                  context.plan.reordering()),
           converter(context.writer.make_converter()) {}
     Decoder decoder;
     std::unique_ptr<Converter> converter;
@@ -53,12 +54,14 @@ class SegmentReader {
 
     // False where segments turn out not to stand by themselves.
     bool take(AVPacket& packet, int64_t index) {
-        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet.data, packet.size,
-                                                   (packet.flags & AV_PKT_FLAG_KEY) != 0);
+        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet.data,
+                                                   packet.size, (packet.flags & AV_PKT_FLAG_KEY) != 0);
         int64_t row = context_.plan.row(index);
         if (row >= 0) context_.is_reference[static_cast<size_t>(row)] = header.reference;
         if (header.clean_access) dispatch();
-        if (header.parameter_sets && !header.clean_access) return false;
+        // An open group of pictures, or parameter sets that a later segment may need.
+        bool at_key = index > 0 && context_.plan.is_key(index);
+        if ((at_key || header.parameter_sets) && !header.clean_access) return false;
         if (!header.reference && !context_.plan.needed(row)) return true;
         PacketPtr kept(av_packet_alloc());
         if (!kept) throw std::bad_alloc();
@@ -118,20 +121,23 @@ class SegmentReader {
 
 }  // namespace
 
-bool read_segments(ReadContext& context) { return SegmentReader(context).run(); }
+bool read_segments(ReadContext& context) {
+    return SegmentReader(context).run();
+}
 
 bool segments_pay(const ReadContext& context) {
     const AVCodecParameters& codec = *context.demuxer.stream()->codecpar;
     int threads = context.request.threads;
     // With avcC the parameter sets stand in the container, at hand for every decoder.
-    bool self_contained = codec.codec_id == AV_CODEC_ID_H264 && codec.extradata_size > 0 && codec.extradata[0] == 1;
+    bool self_contained =
+        codec.codec_id == AV_CODEC_ID_H264 && codec.extradata_size > 0 && codec.extradata[0] == 1;
     if (!self_contained || !context.table().has_timestamps || threads < 2) return false;
     // Each decoder holds up to 17 pictures; beside threads of one decoder that is a matter of memory.
     constexpr int64_t kMostBytes = int64_t{192} << 20;
     int64_t picture_bytes = int64_t{codec.width} * codec.height * 3 / 2;
     if (threads * 17 * picture_bytes > kMostBytes) return false;
-    // Each stretch goes to the thread that is free first. Threads of one decoder lose about a fifth to each other, so
-    // that much idling at the end is worth it.
+    // Each stretch goes to the thread that is free first. Threads of one decoder lose about a fifth to each
+    // other, so that much idling at the end is worth it.
     std::vector<int64_t> loads = context.plan.loads();
     std::vector<int64_t> busy(static_cast<size_t>(threads), 0);
     for (int64_t load : loads) *std::min_element(busy.begin(), busy.end()) += load;

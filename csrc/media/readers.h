@@ -23,12 +23,12 @@ struct ReadContext {
     bool references_known(char last_picture_type) const;
 };
 
-// One decoder, as many threads as it can use, pictures in display order; converters work beside it. Throws VideoError
-// where a sample cannot be decoded.
+// One decoder, as many threads as it can use, pictures in display order; converters work beside it. Throws
+// VideoError where a sample cannot be decoded.
 void read_in_order(ReadContext& context);
 
-// One single-threaded decoder a thread, each on its own stretch from one IDR picture to the next, converting what it
-// decodes. False where that does not give every picture wanted: then the arrays hold nothing of use.
+// One single-threaded decoder a thread, each on its own stretch from one IDR picture to the next, converting
+// what it decodes. False where that does not give every picture wanted: then the arrays hold nothing of use.
 bool read_segments(ReadContext& context);
 
 // Whether read_segments can work on this stream, and keeps the threads evenly busy.

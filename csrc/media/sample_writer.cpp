@@ -48,7 +48,8 @@ void SampleWriter::write(Converter& converter, const AVFrame& frame, const Desti
     if (motion_ == MotionSource::codec && !to.still && side != nullptr) {
         converter.field.rasterize(reinterpret_cast<const AVMotionVector*>(side->data),
                                   side->size / sizeof(AVMotionVector), frame.width, frame.height,
-                                  arrays_.motion + 2 * to.sample * cells_, sides_.data() + to.sample * cells_);
+                                  arrays_.motion + 2 * to.sample * cells_,
+                                  sides_.data() + to.sample * cells_);
     }
     ++written_;
 }

@@ -16,7 +16,8 @@ namespace ov2::media {
 // What one conversion thread owns.
 struct Converter {
     Converter(const ReadRequest& request, Orientation orientation)
-        : resizer(request.width, request.height, orientation), field(request.width, request.height, orientation) {}
+        : resizer(request.width, request.height, orientation),
+          field(request.width, request.height, orientation) {}
     Resizer resizer;
     MotionField field;
 };
@@ -30,7 +31,8 @@ struct Destination {
 
 class SampleWriter {
   public:
-    SampleWriter(const ReadRequest& request, const SampleArrays& arrays, Orientation orientation, MotionSource motion);
+    SampleWriter(const ReadRequest& request, const SampleArrays& arrays, Orientation orientation,
+                 MotionSource motion);
 
     int64_t samples() const { return static_cast<int64_t>(request_.frame_indices.size()); }
     int64_t row(int64_t sample) const { return request_.frame_indices[static_cast<size_t>(sample)]; }
@@ -46,7 +48,8 @@ class SampleWriter {
     // The facts of a sample that cost nothing.
     void describe(int64_t sample, const AVFrame& frame, int64_t packet_bytes, bool substituted);
 
-    // Once all pictures are written: vectors per frame, from which rows are reference pictures, or estimated ones.
+    // Once all pictures are written: vectors per frame, from which rows are reference pictures, or estimated
+    // ones.
     void finish(const std::vector<uint8_t>& is_reference, int threads);
 
     // Vectors as they were before the first picture.

@@ -33,8 +33,8 @@ class WorkerPool {
     WorkerPool(const WorkerPool&) = delete;
     WorkerPool& operator=(const WorkerPool&) = delete;
 
-    // Queues a job, waiting while the queue is full; rethrows what an earlier job threw. Both this and finish() call
-    // `poll`, which may throw, while they wait.
+    // Queues a job, waiting while the queue is full; rethrows what an earlier job threw. Both this and
+    // finish() call `poll`, which may throw, while they wait.
     template <typename Poll>
     void run(Job job, Poll poll) {
         std::unique_lock lock(mutex_);
