@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ov2_kernels import VideoError, native, ops, reference
 from ov2_kernels.media import Samples
+from ov2_kernels.reference.demux import is_reference
 from ov2_kernels.reference.read_samples import estimate_motion
 
 from clips import encode, scene
@@ -116,9 +117,8 @@ def test_a_damaged_picture_costs_itself_alone(threads, clip_path, tmp_path):
     info = native.probe(path)
     whole = native.read_samples(path, np.arange(info.frames), 84, 140, info=info)
     with av.open(str(path)) as container:
-        victim = next(
-            p for p in container.demux(video=0) if p.pts is not None and not p.is_keyframe and p.is_disposable
-        )
+        extradata = container.streams.video[0].codec_context.extradata
+        victim = next(p for p in container.demux(video=0) if not is_reference("h264", extradata, bytes(p)))
         row = int(np.searchsorted(info.pts, victim.pts))
         position, size = victim.pos, victim.size
     data = bytearray(path.read_bytes())
