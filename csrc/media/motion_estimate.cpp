@@ -12,6 +12,13 @@ namespace {
 
 const char* const kName = "mestimate";
 
+// The file that goes with the headers.
+#ifdef __APPLE__
+const char* const kLibrary = "libavfilter." AV_STRINGIFY(LIBAVFILTER_VERSION_MAJOR) ".dylib";
+#else
+const char* const kLibrary = "libavfilter.so." AV_STRINGIFY(LIBAVFILTER_VERSION_MAJOR);
+#endif
+
 // libavfilter, loaded when it is first needed: with what it depends on in turn it would double the time that
 // importing the extension takes, and most videos bring vectors of their own.
 class FilterLibrary {
@@ -48,7 +55,7 @@ class FilterLibrary {
 
     static void* handle() {
         static void* const library = [] {
-            const std::string name = OV2_AVFILTER_LIBRARY;
+            const std::string name = kLibrary;
             void* found = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
             Dl_info beside{};
             // Not on the loader's path: then where the libavutil in use lies.
