@@ -128,10 +128,7 @@ bool read_segments(ReadContext& context) {
 bool segments_pay(const ReadContext& context) {
     const AVCodecParameters& codec = *context.demuxer.stream()->codecpar;
     int threads = context.request.threads;
-    // With avcC the parameter sets stand in the container, at hand for every decoder.
-    bool self_contained =
-        codec.codec_id == AV_CODEC_ID_H264 && codec.extradata_size > 0 && codec.extradata[0] == 1;
-    if (!self_contained || !context.table().has_timestamps || threads < 2) return false;
+    if (!has_avc_record(codec) || !context.table().has_timestamps || threads < 2) return false;
     // Each decoder holds up to 17 pictures; beside threads of one decoder that is a matter of memory.
     constexpr int64_t kMostBytes = int64_t{192} << 20;
     int64_t picture_bytes = int64_t{codec.width} * codec.height * 3 / 2;
