@@ -64,6 +64,8 @@ def read_samples(
     }
     for i, wanted in enumerate(frame_ids):
         at = next((k for k, row in enumerate(rows) if row >= wanted), None)
+        if at is None and shown and not info.has_timestamps:
+            at = len(shown) - 1  # pictures are only counted: those not decoded leave the last ones without any
         if at is None:
             raise VideoError(f"{path}: cannot decode frame {wanted} of {info.frames}: the stream breaks off before it")
         row, frame, packet_size, _ = shown[at]
