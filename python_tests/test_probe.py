@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,30 @@ def test_files_that_are_no_video(backend, tmp_path):
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(VideoError, match="empty"):
         ops.probe(tmp_path / "empty.mp4", backend=backend)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile '{}'\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_a_playlist_opens_no_other_file(text, clip_path, tmp_path):
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text(text.format(clip_path("h264_transport_stream")))
+    with pytest.raises(VideoError):
+        native.probe(playlist)
+
+
+def test_names_that_are_no_text(clip_path, tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")
+    shutil.copy(clip_path("h264_bframes"), name)
+    assert native.probe(name).frames == 40
+    with pytest.raises(FileNotFoundError):
+        native.probe(name + "4")
+    with pytest.raises(ValueError, match="null character"):
+        native.probe("a\0b.mp4")
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])

@@ -163,6 +163,29 @@ def test_vectors_point_back_to_where_things_were(tmp_path):
     assert np.median(half[half != 0]) == 4
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("wanted", [[30, 44], [1, 12, 26, 34, 45], list(range(48))])
+def test_parameter_sets_in_the_stream_are_never_passed_over(threads, wanted, clip_path):
+    path = clip_path("h264_switching_parameters")
+    got = native.read_samples(path, wanted, 84, 140, threads=threads)
+    assert_same_samples(got, reference.read_samples(path, wanted, 84, 140), resized=True)
+    assert not got.substituted.any()
+
+
+def test_of_keyframes_only_those_wanted_are_decoded(clip_path):
+    samples = native.read_samples(clip_path("prores"), [2, 9], 84, 140)
+    assert samples.decoded <= 4
+    assert samples.skipped >= 6
+
+
+def test_pictures_that_are_only_counted_leave_the_last_ones_without(clip_path):
+    path = clip_path("h264_raw_cut")
+    info = native.probe(path)
+    got = native.read_samples(path, np.arange(info.frames), 84, 140, info=info)
+    assert 0 < got.substituted.sum() < info.frames
+    assert got.substituted.tolist() == sorted(got.substituted.tolist()), "the last ones"
+
+
 def test_a_size_change_is_rescaled(clip_path):
     path = clip_path("h264_size_change")
     samples = native.read_samples(path, [5, 18], 84, 140)
@@ -219,6 +242,9 @@ def test_no_samples_are_no_work(clip_path):
 def test_progress_and_its_exceptions(tmp_path):
     path = encode(tmp_path / "long.mp4", frames(300, 360, 640), options={"preset": "ultrafast"})
     info = native.probe(path)
+    short: list[int] = []
+    native.read_samples(path, [3, 5], 336, 616, info=info, progress=short.append)
+    assert short[-1] == 2, "the end is always told"
     seen: list[int] = []
     native.read_samples(path, np.arange(info.frames), 336, 616, info=info, progress=seen.append, threads=1)
     assert seen

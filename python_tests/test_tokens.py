@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +101,33 @@ def test_a_failed_save_leaves_nothing(tokens, tmp_path, monkeypatch):
     assert_same(CodecTokens.load(tmp_path / "out").canvases, tokens.canvases)
 
 
+def test_a_failed_exchange_brings_the_old_one_back(tokens, tmp_path, monkeypatch):
+    tokens.save(tmp_path / "out", format="npy")
+    rename = Path.rename
+
+    def fail_into_place(self, target):
+        if Path(target) == tmp_path / "out" and not self.name.endswith(".replaced"):
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_into_place)
+    with pytest.raises(OSError, match="Input/output error"):
+        tokens.save(tmp_path / "out", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert_same(CodecTokens.load(tmp_path / "out").canvases, tokens.canvases)
+
+
+def test_saving_leaves_the_umask_alone(tokens, tmp_path):
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda i: tokens.save(tmp_path / str(i)), range(12)))
+        assert os.umask(0o027) == 0o027
+        assert (tmp_path / "0").stat().st_mode & 0o777 == 0o750
+    finally:
+        os.umask(before)
+
+
 def test_unknown_formats_are_named(tokens, tmp_path):
     with pytest.raises(ValueError, match="format must be one of jpg, png, npy, got 'gif'"):
         tokens.save(tmp_path / "out", format="gif")
@@ -120,8 +150,13 @@ def test_a_damaged_directory_is_an_error(tokens, tmp_path):
         CodecTokens.load(damaged(lambda meta: meta["canvas_files"].append("../../secret.png")))
     with pytest.raises(ValueError, match="do not fit"):
         CodecTokens.load(damaged(lambda meta: meta["canvas_files"].pop()))
+    with pytest.raises(ValueError, match=r"meta\.json names no canvas"):
+        CodecTokens.load(damaged(lambda meta: meta["canvas_files"].clear()))
     with pytest.raises(FileNotFoundError):
         CodecTokens.load(tmp_path / "nowhere")
+    (tmp_path / "out" / "meta.json").write_text("{")
+    with pytest.raises(ValueError, match=r"out: meta\.json is not JSON"):
+        CodecTokens.load(tmp_path / "out")
 
 
 def test_model_inputs(tokens):

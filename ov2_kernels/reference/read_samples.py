@@ -70,7 +70,7 @@ def read_samples(
         row, frame, packet_size = shown[at]
         pictures.frames[i], pictures.luma[i] = _resize(frame, height, width)
         pictures.prev_luma[i] = _resize(shown[at - 1][1], height, width)[1] if at else pictures.luma[i]
-        out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps else packet_size
+        out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps or row != wanted else packet_size
         out["pict_types"][i] = b"?IPBSipb"[frame.pict_type :][:1]
         out["substituted"][i] = row != wanted
         is_key = info.is_key[wanted] if info.has_timestamps else frame.key_frame
