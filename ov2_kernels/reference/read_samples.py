@@ -63,18 +63,20 @@ def read_samples(
     }
     for i, wanted in enumerate(frame_ids):
         at = next((k for k, row in enumerate(rows) if row >= wanted), None)
-        if at is None and shown and not info.has_timestamps:
-            at = len(shown) - 1  # pictures are only counted: those not decoded leave the last ones without any
+        # Where pictures are only counted, those not decoded leave the last samples without: the last shown stands still.
+        lost = at is None and bool(shown) and not info.has_timestamps
+        at = len(shown) - 1 if lost else at
         if at is None:
             raise VideoError(f"{path}: cannot decode frame {wanted} of {info.frames}: the stream breaks off before it")
         row, frame, packet_size = shown[at]
         pictures.frames[i], pictures.luma[i] = _resize(frame, height, width)
-        pictures.prev_luma[i] = _resize(shown[at - 1][1], height, width)[1] if at else pictures.luma[i]
-        out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps or row != wanted else packet_size
+        still = lost or at == 0
+        pictures.prev_luma[i] = pictures.luma[i] if still else _resize(shown[at - 1][1], height, width)[1]
+        out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps or lost else packet_size
         out["pict_types"][i] = b"?IPBSipb"[frame.pict_type :][:1]
-        out["substituted"][i] = row != wanted
+        out["substituted"][i] = lost or row != wanted
         is_key = info.is_key[wanted] if info.has_timestamps else frame.key_frame
-        if row == wanted and not is_key:
+        if not out["substituted"][i] and not is_key:
             if source == "codec":
                 distances = _distance(references, row, -1), _distance(references, row, 1)
                 out["motion"][i] = _codec_motion(frame, height, width, distances)
