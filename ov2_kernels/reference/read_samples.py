@@ -63,7 +63,7 @@ def read_samples(
     }
     for i, wanted in enumerate(frame_ids):
         at = next((k for k, row in enumerate(rows) if row >= wanted), None)
-        # Where pictures are only counted, those not decoded leave the last samples without: the last shown stands still.
+        # Where pictures are only counted, those not decoded leave the last samples without: the last one stands in.
         lost = at is None and bool(shown) and not info.has_timestamps
         at = len(shown) - 1 if lost else at
         if at is None:
