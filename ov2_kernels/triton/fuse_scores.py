@@ -81,17 +81,17 @@ def group_scales(
     group = tl.program_id(0)
     energy = tl.program_id(1)
     begin = (tl.load(edges + group) + 1) * blocks
-    count = tl.load(edges + group + 1) * blocks - begin
-    rank = (95 * count + 99) // 100 - 1
+    count = (tl.load(edges + group + 1) * blocks - begin).to(tl.int32)
+    rank = ((95 * count.to(tl.int64) + 99) // 100).to(tl.int32) - 1
     scale = tl.full([], 1, tl.int64)
     if energy == 0:
         scale = scale * motion_floor
         if count > 0:
-            scale = tl.maximum(scale, order_statistic(motion_energy + begin, count, rank, CHUNK))
+            scale = tl.maximum(scale, order_statistic(motion_energy + begin, count, rank, CHUNK).to(tl.int64))
     elif energy == 1:
         scale = scale * residual_floor
         if count > 0:
-            scale = tl.maximum(scale, order_statistic(residual + begin, count, rank, CHUNK))
+            scale = tl.maximum(scale, order_statistic(residual + begin, count, rank, CHUNK).to(tl.int64))
     elif count > 0:
         scale = tl.maximum(scale, order_statistic(bits + begin, count, rank, CHUNK))
     tl.store(scales + 3 * group + energy, scale)

@@ -38,7 +38,7 @@ def select_blocks(
     attenuated = torch.empty_like(scores, memory_format=torch.contiguous_format)
     mass = scores.new_empty((n,), dtype=torch.int64)
     selected = scores.new_empty((canvases, blocks), dtype=torch.int64)
-    attenuate((n,), scores.contiguous(), table, attenuated, mass, blocks, TILE=64)
+    attenuate((n,), scores.contiguous(), table, attenuated, mass, blocks, TILE=64, OTHERS=32)
     select(
         (len(lengths) * images_per_group,),
         attenuated,
@@ -61,9 +61,9 @@ def _attenuation(blocks: int, device: torch.device) -> torch.Tensor:
 
 @kernel(
     types={"scores": "*i32", "table": "*i32", "attenuated": "*i32", "mass": "*i64", "blocks": "i32"},
-    variants=({"TILE": 64},),
+    variants=({"TILE": 64, "OTHERS": 32},),
 )
-def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr):
+def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr, OTHERS: tl.constexpr):
     """Attenuation of one frame's scores by their rank in it, found by counting, and the sum of what is left."""
     frame = tl.program_id(0).to(tl.int64)
     scores += frame * blocks
@@ -75,8 +75,8 @@ def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr):
         live = index < blocks
         score = tl.load(scores + index, mask=live, other=0)
         rank = tl.zeros([TILE], tl.int32)
-        for other_start in range(0, blocks, TILE):
-            other_index = other_start + lane
+        for other_start in range(0, blocks, OTHERS):
+            other_index = other_start + tl.arange(0, OTHERS)
             other = tl.load(scores + other_index, mask=other_index < blocks, other=-1)[None, :]
             ahead = (other > score[:, None]) | ((other == score[:, None]) & (other_index[None, :] < index[:, None]))
             rank += tl.sum(ahead.to(tl.int32), 1)
@@ -127,20 +127,20 @@ def _take_best(values, count, wanted, base, out, CHUNK: tl.constexpr):
     """Places of the ``wanted`` greatest of ``count`` values, the earlier among equals, ascending from ``base``."""
     lane = tl.arange(0, CHUNK)
     threshold = order_statistic(values, count, count - wanted, CHUNK)
-    above = tl.zeros([CHUNK], tl.int64)
+    above = tl.zeros([CHUNK], tl.int32)
     for start in range(0, count, CHUNK):
         live = start + lane < count
         value = tl.load(values + start + lane, mask=live, other=0)
-        above += (live & (value > threshold)).to(tl.int64)
+        above += (live & (value > threshold)).to(tl.int32)
     ties = wanted - tl.sum(above, 0)
-    taken = tl.zeros([], tl.int64)
-    tied = tl.zeros([], tl.int64)
+    taken = tl.zeros([], tl.int32)
+    tied = tl.zeros([], tl.int32)
     for start in range(0, count, CHUNK):
         live = start + lane < count
         value = tl.load(values + start + lane, mask=live, other=0)
-        equal = (live & (value == threshold)).to(tl.int64)
-        greater = (live & (value > threshold)).to(tl.int64)
-        take = greater + tl.where(tied + tl.cumsum(equal, 0) <= ties, equal, 0)
+        equal = (live & (value == threshold)).to(tl.int32)
+        take = (live & (value > threshold)).to(tl.int32)
+        take += tl.where(tied + tl.cumsum(equal, 0) <= ties, equal, 0)
         place = taken + tl.cumsum(take, 0) - take
         tl.store(out + place, base + start + lane, mask=take > 0)
         taken += tl.sum(take, 0)
@@ -192,10 +192,8 @@ def select(
             tl.store(selected + start + index, first * blocks + start + index, mask=start + index < blocks)
     elif GLOBAL:
         if (image == 1) & (stretches > 0):
-            count = frames.to(tl.int64) * blocks
-            _take_best(attenuated + base, count, stretches.to(tl.int64) * blocks, base, selected, CHUNK)
+            _take_best(attenuated + base, frames * blocks, stretches * blocks, base, selected, CHUNK)
     elif image <= stretches:
         begin, end = _stretch(mass + first + 1, frames, stretches, image - 1, FRAMES)
-        base += begin.to(tl.int64) * blocks
-        count = (end - begin).to(tl.int64) * blocks
-        _take_best(attenuated + base, count, blocks.to(tl.int64), base, selected, CHUNK)
+        base += begin * blocks
+        _take_best(attenuated + base, (end - begin) * blocks, blocks, base, selected, CHUNK)
