@@ -38,7 +38,7 @@ def select_blocks(
     attenuated = torch.empty_like(scores, memory_format=torch.contiguous_format)
     mass = scores.new_empty((n,), dtype=torch.int64)
     selected = scores.new_empty((canvases, blocks), dtype=torch.int64)
-    attenuate((n,), scores.contiguous(), table, attenuated, mass, blocks, TILE=64, OTHERS=32)
+    attenuate((n,), scores.contiguous(), table, attenuated, mass, blocks, TILE=64, OTHERS=16)
     select(
         (len(lengths) * images_per_group,),
         attenuated,
@@ -61,7 +61,7 @@ def _attenuation(blocks: int, device: torch.device) -> torch.Tensor:
 
 @kernel(
     types={"scores": "*i32", "table": "*i32", "attenuated": "*i32", "mass": "*i64", "blocks": "i32"},
-    variants=({"TILE": 64, "OTHERS": 32},),
+    variants=({"TILE": 64, "OTHERS": 16},),
 )
 def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr, OTHERS: tl.constexpr):
     """Attenuation of one frame's scores by their rank in it, found by counting, and the sum of what is left."""
