@@ -76,7 +76,8 @@ def _write_canvas(path: Path, canvas: Array) -> None:
         return
     from PIL import Image
 
-    Image.fromarray(canvas).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+    options: dict[str, Any] = {"quality": 95} if path.suffix == ".jpg" else {}
+    Image.fromarray(canvas).save(path, **options)
 
 
 def _read_canvas(path: Path) -> Array:

@@ -51,14 +51,18 @@ class CodecConfig:
     # section 4
     patch: int = _field(14, "patch side in pixels, even")
     max_pixels: int = _field(150_000, "canvas area at most, in pixels")
-    motion_source: str = _field("auto", "motion vectors: the codec's or else estimated, always estimated, or none", MOTION_SOURCE)
+    motion_source: str = _field(
+        "auto", "motion vectors: the codec's or else estimated, always estimated, or none", MOTION_SOURCE
+    )
     # section 6
     score_mode: str = _field("fused", "what makes a block worth keeping", SCORE_MODE)
     motion_weight: float = _field(1.0, "weight of motion in the fused score, in steps of 1/256")
     residual_weight: float = _field(1.0, "weight of the residual in the fused score")
     bits_weight: float = _field(1.0, "weight of the bits in the fused score")
     # section 7
-    selection: str = _field("stretches", "P-canvases from stretches of equal saliency, or from the whole group", SELECTION)
+    selection: str = _field(
+        "stretches", "P-canvases from stretches of equal saliency, or from the whole group", SELECTION
+    )
     # how, not what
     threads: int | None = _field(None, "threads for decoding and kernels; all processors of this process by default")
 
@@ -76,7 +80,9 @@ class CodecConfig:
         if self.patch % 2:
             raise ValueError(f"patch must be even, got {self.patch}")
         if self.max_pixels < (2 * self.patch) ** 2:
-            raise ValueError(f"max_pixels must be at least (2 * patch)**2 = {(2 * self.patch) ** 2}, got {self.max_pixels}")
+            raise ValueError(
+                f"max_pixels must be at least (2 * patch)**2 = {(2 * self.patch) ** 2}, got {self.max_pixels}"
+            )
         for field in dataclasses.fields(self):
             choices = field.metadata["choices"]
             if choices and getattr(self, field.name) not in choices:
@@ -102,7 +108,9 @@ class CodecConfig:
         value = getattr(self, name)
         good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if not good or value < lowest or (strict and value == lowest):
-            raise ValueError(f"{name} must be a number {'above' if strict else 'of at least'} {lowest:g}, got {value!r}")
+            raise ValueError(
+                f"{name} must be a number {'above' if strict else 'of at least'} {lowest:g}, got {value!r}"
+            )
 
     def _check_times(self) -> None:
         for name in ("start_time", "end_time"):

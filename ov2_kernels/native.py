@@ -168,9 +168,7 @@ def pack_canvases(
     frames: Array, selected: Array, frame_ids: Array, *, patch: int = 14, threads: int = 1
 ) -> tuple[Array, Array]:
     """Twin of :func:`ov2_kernels.reference.pack_canvases`."""
-    return _core.pack_canvases(
-        _as(frames, "uint8"), _as(selected, "int64"), _as(frame_ids, "int64"), patch, threads
-    )
+    return _core.pack_canvases(_as(frames, "uint8"), _as(selected, "int64"), _as(frame_ids, "int64"), patch, threads)
 
 
 def pack_pixel_values(

@@ -58,7 +58,9 @@ def _check_planes(name: str, planes: Array, patch: int) -> None:
     if patch < 2 or patch % 2:
         raise ValueError(f"patch must be even and at least 2, got {patch}")
     if planes.shape[1] % (2 * patch) or planes.shape[2] % (2 * patch) or not planes.shape[1] * planes.shape[2]:
-        raise ValueError(f"{name} must be multiples of 2 * patch = {2 * patch} high and wide, got {list(planes.shape[1:3])}")
+        raise ValueError(
+            f"{name} must be multiples of 2 * patch = {2 * patch} high and wide, got {list(planes.shape[1:3])}"
+        )
 
 
 def _check_edges(group_edges: Array, samples: int) -> Array:
@@ -316,7 +318,9 @@ def pack_pixel_values(
     """
     table = normalization_table() if table is None else np.asarray(table)
     if table.shape != (3, 256) or table.dtype.itemsize not in (2, 4):
-        raise ValueError(f"table must be [3, 256] of a type 2 or 4 bytes wide, got {list(table.shape)} of {table.dtype}")
+        raise ValueError(
+            f"table must be [3, 256] of a type 2 or 4 bytes wide, got {list(table.shape)} of {table.dtype}"
+        )
     result: tuple[Array, Array] = load_backend(backend).pack_pixel_values(
         *_check_selection(frames, selected, frame_ids, patch), table, patch=patch, threads=resolve_threads(threads)
     )

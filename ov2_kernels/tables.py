@@ -18,7 +18,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 def attenuation_table(blocks: int) -> Array:
     """Factor in 1/65536 for a block of each rank in its frame, int32 ``[blocks]`` (algorithm, section 7)."""
     rank = np.arange(blocks, dtype=np.float64)
-    table = np.rint(65536.0 / np.sqrt(1.0 + 0.35 * rank)).astype(np.int32)
+    table: Array = np.rint(65536.0 / np.sqrt(1.0 + 0.35 * rank)).astype(np.int32)
     table.setflags(write=False)
     return table
 
@@ -27,7 +27,8 @@ def attenuation_table(blocks: int) -> Array:
 def normalization_table() -> Array:
     """Normalised value of each channel and level, float32 ``[3, 256]`` (algorithm, section 9)."""
     level = np.arange(256, dtype=np.float64)[None, :] / 255.0
-    table = ((level - np.array(CLIP_MEAN)[:, None]) / np.array(CLIP_STD)[:, None]).astype(np.float32)
+    normalized = (level - np.array(CLIP_MEAN)[:, None]) / np.array(CLIP_STD)[:, None]
+    table: Array = normalized.astype(np.float32)
     table.setflags(write=False)
     return table
 

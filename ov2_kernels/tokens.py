@@ -60,7 +60,9 @@ class CodecTokens:
         """Visual tokens after the encoder's 2x2 merge."""
         return len(self.src_patch_position) // 4
 
-    def model_inputs(self, dtype: Any = "float32", *, as_torch: bool | None = None, threads: int | None = None) -> dict[str, Any]:
+    def model_inputs(
+        self, dtype: Any = "float32", *, as_torch: bool | None = None, threads: int | None = None
+    ) -> dict[str, Any]:
         """What the vision encoder eats (algorithm, section 9).
 
         ``dtype`` is ``float32``, ``float16`` or ``bfloat16``, by name or as a NumPy or torch type; ``bfloat16`` needs
@@ -103,9 +105,7 @@ class CodecTokens:
         row = (places[:, 0] * hp + places[:, 1]) * wp + places[:, 2]
         return values, self.src_patch_position[row].astype(np.int64)
 
-    def save(
-        self, directory: str | os.PathLike[str], *, format: str = "jpg", overwrite: bool = False
-    ) -> None:
+    def save(self, directory: str | os.PathLike[str], *, format: str = "jpg", overwrite: bool = False) -> None:
         """Writes the asset directory that the readers of ``cv-preinfer`` take; whole or not at all.
 
         ``format`` is ``jpg`` (quality 95), ``png`` or ``npy``. An existing target raises ``FileExistsError`` unless

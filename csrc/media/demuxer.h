@@ -21,6 +21,7 @@ class Demuxer {
     const std::string& path() const { return path_; }
     const AVStream* stream() const { return stream_; }
     AVCodecID codec() const { return stream_->codecpar->codec_id; }
+    AVRational stated_frame_rate() const { return av_guess_frame_rate(format_.get(), stream_, nullptr); }
     const char* container() const { return format_->iformat->name; }
     Orientation orientation() const { return Orientation::from_matrix(shim::display_matrix(stream_)); }
 

@@ -49,8 +49,9 @@ PacketTable probe(const std::string& path) {
     if (table.width <= 0 || table.height <= 0) throw VideoError(path + ": the size of its pictures is unknown");
     table.orientation = demuxer.orientation();
     table.time_base = stream->time_base;
-    table.frame_rate = stream->avg_frame_rate;
-    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = stream->r_frame_rate;
+    // Without timestamps the average is the demuxer's guess, and what the bitstream states is better.
+    table.frame_rate = table.has_timestamps ? stream->avg_frame_rate : demuxer.stated_frame_rate();
+    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = demuxer.stated_frame_rate();
     if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = AVRational{25, 1};
 
     if (table.has_timestamps) {

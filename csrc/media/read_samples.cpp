@@ -38,6 +38,7 @@ class SampleReader {
           plan_(table_, request.frame_indices),
           orientation_(demuxer_.orientation()),
           motion_(motion_source(demuxer_.codec(), table_, request.motion)),
+          may_skip_(may_skip()),
           plane_(int64_t{request.height} * request.width),
           cells_(MotionField(request.width, request.height, {}).cells()),
           sides_(static_cast<size_t>(motion_ == MotionSource::codec ? cells_ * samples() : 0)),
@@ -94,6 +95,12 @@ class SampleReader {
         check(avcodec_open2(decoder_.get(), codec, nullptr), request_.path, "open the decoder");
     }
 
+    // Whether packets may be kept from the decoder. Without timestamps nobody knows which picture they are; and the
+    // MPEG-4 and MPEG-2 decoders export some vectors left over from pictures before, so that they must see all of them.
+    bool may_skip() const {
+        return table_.has_timestamps && (motion_ != MotionSource::codec || demuxer_.codec() == AV_CODEC_ID_H264);
+    }
+
     // With frame threads a decoder may export the vectors of a picture that another thread has not finished, and some
     // are lost. The H.264 decoder hands out a picture once `has_b_frames` others wait behind it. When that exceeds the
     // stream's reordering by the number of threads, every picture handed out was decoded a full round of threads ago
@@ -132,11 +139,12 @@ class SampleReader {
         // The decoder hands a packet's pts on to its picture, so the packet's place in decode order travels there.
         packet.pts = index;
         packet.dts = AV_NOPTS_VALUE;
-        if (!table_.has_timestamps) {
-            send(&packet);
+        if (row >= 0 && table_.has_timestamps) reference_[static_cast<size_t>(row)] = header.reference;
+        if (!may_skip_) {
+            // Without timestamps only what comes out tells which pictures are references.
+            if (next_sample_ < samples() || !table_.has_timestamps) send(&packet);
             return;
         }
-        if (row >= 0) reference_[static_cast<size_t>(row)] = header.reference;
         if (next_sample_ >= samples() || (!header.reference && !plan_.needed(row))) {
             ++statistics_.skipped;
             return;
@@ -271,6 +279,7 @@ class SampleReader {
     PacketPlan plan_;
     Orientation orientation_;
     MotionSource motion_;
+    bool may_skip_;
     int64_t plane_;
     int64_t cells_;
     std::vector<Side> sides_;

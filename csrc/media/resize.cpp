@@ -48,22 +48,12 @@ bool is_rgb(const AVPixFmtDescriptor& format) {
     return (format.flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) != 0;
 }
 
-// The grey format that plane 0 of `format` is by itself, or NONE where luma is interleaved with chroma.
-AVPixelFormat luma_format(const AVPixFmtDescriptor& format) {
-    if (is_rgb(format) || format.comp[0].plane != 0) return AV_PIX_FMT_NONE;
-    bool alone = true;
+// Whether plane 0 of the format is 8-bit luma and nothing else. Deeper luma goes the way that colour goes, so that
+// both round alike.
+bool has_luma_plane(const AVPixFmtDescriptor& format) {
+    bool alone = !is_rgb(format) && format.comp[0].depth == 8 && format.comp[0].step == 1;
     for (int i = 1; i < format.nb_components; ++i) alone = alone && format.comp[i].plane != 0;
-    bool big_endian = (format.flags & AV_PIX_FMT_FLAG_BE) != 0;
-    if (!alone || big_endian || format.comp[0].shift != 0) return AV_PIX_FMT_NONE;
-    switch (format.comp[0].depth) {
-        case 8: return AV_PIX_FMT_GRAY8;
-        case 9: return AV_PIX_FMT_GRAY9LE;
-        case 10: return AV_PIX_FMT_GRAY10LE;
-        case 12: return AV_PIX_FMT_GRAY12LE;
-        case 14: return AV_PIX_FMT_GRAY14LE;
-        case 16: return AV_PIX_FMT_GRAY16LE;
-        default: return AV_PIX_FMT_NONE;
-    }
+    return alone;
 }
 
 // Where chroma samples lie, in 1/256 of a luma pixel from the first one's centre; -513 where it does not matter.
@@ -72,13 +62,13 @@ struct ChromaPosition {
 };
 
 ChromaPosition chroma_position(const AVFrame& frame, const AVPixFmtDescriptor& format) {
-    int x = 0, y = 128;  // left, as H.264 and its successors have it unless they say otherwise
+    int x = 128, y = 128;  // the centre, which is also what libswscale takes where the stream is silent
     switch (frame.chroma_location) {
-        case AVCHROMA_LOC_CENTER: x = 128; break;
-        case AVCHROMA_LOC_TOPLEFT: y = 0; break;
-        case AVCHROMA_LOC_TOP: x = 128, y = 0; break;
-        case AVCHROMA_LOC_BOTTOMLEFT: y = 256; break;
-        case AVCHROMA_LOC_BOTTOM: x = 128, y = 256; break;
+        case AVCHROMA_LOC_LEFT: x = 0; break;
+        case AVCHROMA_LOC_TOPLEFT: x = 0, y = 0; break;
+        case AVCHROMA_LOC_TOP: y = 0; break;
+        case AVCHROMA_LOC_BOTTOMLEFT: x = 0, y = 256; break;
+        case AVCHROMA_LOC_BOTTOM: y = 256; break;
         default: break;
     }
     return {format.log2_chroma_w == 1 ? x : -513, format.log2_chroma_h == 1 ? y : -513};
@@ -97,7 +87,6 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
     int height = coded_height();
     if (scaler.width != frame.width || scaler.height != frame.height || scaler.source != source ||
         scaler.target != target) {
-        bool same = frame.width == width && frame.height == height;
         bool shrinks = width < frame.width || height < frame.height;
         ChromaPosition chroma = chroma_position(frame, descriptor(source));
         scaler.context.reset(sws_alloc_context());
@@ -112,11 +101,7 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
         av_opt_set_int(context, "src_h_chr_pos", chroma.x, 0);
         av_opt_set_int(context, "src_v_chr_pos", chroma.y, 0);
         av_opt_set_int(context, "sws_flags",
-                       (same      ? SWS_POINT
-                        : shrinks ? SWS_AREA
-                                  : SWS_BICUBIC) |
-                           SWS_ACCURATE_RND | SWS_BITEXACT,
-                       0);
+                       (shrinks ? SWS_AREA : SWS_BICUBIC) | SWS_ACCURATE_RND | SWS_BITEXACT, 0);
         if (sws_init_context(context, nullptr, nullptr) < 0) {
             throw VideoError(std::string("pictures in the pixel format ") + descriptor(source).name + " cannot be resized");
         }
@@ -174,12 +159,9 @@ void Resizer::convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
 void Resizer::convert_luma(const AVFrame& frame, uint8_t* luma) {
     AVPixelFormat source = without_range(frame.format);
     const AVPixFmtDescriptor& format = descriptor(source);
-    AVPixelFormat grey = luma_format(format);
-    if (grey != AV_PIX_FMT_NONE) {
-        scale(luma_scaler_, frame, grey, AV_PIX_FMT_GRAY8);
-    } else {
-        scale(luma_scaler_, frame, source, is_rgb(format) ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_YUV444P);
-    }
+    if (has_luma_plane(format)) source = AV_PIX_FMT_GRAY8;
+    bool grey = source == AV_PIX_FMT_GRAY8 || is_rgb(format);
+    scale(luma_scaler_, frame, source, grey ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_YUV444P);
     turn_luma(planes_[0], strides_[0], luma);
 }
 

@@ -62,7 +62,8 @@ def _warp(prev: Array, motion: Array) -> Array:
     y, fy = qy >> 2, qy & 3
 
     def tap(dy: int, dx: int) -> Array:
-        return prev[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)].astype(np.int64)
+        pixels: Array = prev[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
+        return pixels.astype(np.int64)
 
     above = tap(0, 0) * (4 - fx) + tap(0, 1) * fx
     below = tap(1, 0) * (4 - fx) + tap(1, 1) * fx

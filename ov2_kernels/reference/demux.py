@@ -27,10 +27,15 @@ class Video:
     container: Any
     stream: Any
 
+    @property
+    def codec(self) -> str:
+        """Name of the codec, not of the decoder that was found for it."""
+        return str(self.stream.codec_context.codec.canonical_name)
+
     def packets(self) -> Iterator[Any]:
         """Coded pictures in decode order; empty packets are passed over."""
         unpack = None
-        if self.stream.codec_context.name == "mpeg4" and not _has_sample_table(self.container):
+        if self.codec == "mpeg4" and not _has_sample_table(self.container):
             unpack = BitStreamFilterContext("mpeg4_unpack_bframes", self.stream)
         for packet in self.container.demux(self.stream):
             for out in unpack.filter(packet if packet.size else None) if unpack else [packet]:

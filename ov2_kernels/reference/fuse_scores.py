@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from ..media import Array
@@ -25,7 +27,7 @@ def fuse_scores(
     """
     scores = np.zeros(residual.shape, dtype=np.int64)
     floors = (64 * (patch // 2) ** 2, 2 * (2 * patch) ** 2, 1)
-    for first, end in zip(group_edges[:-1], group_edges[1:], strict=True):
+    for first, end in itertools.pairwise(group_edges):
         if end - first < 2:
             continue
         for energy, weight, floor in zip((motion_energy, residual, bits), weights, floors, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -49,7 +50,7 @@ def partition_groups(
         joint = [edges[i + 1] - edges[i - 1] for i in range(1, len(edges) - 1)]
         del edges[1 + joint.index(min(joint))]
     while partition != "fixed" and len(edges) - 1 < max_groups:
-        length = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+        length = [b - a for a, b in itertools.pairwise(edges)]
         longest_group = length.index(max(length))
         if length[longest_group] < 2 * min_group_frames:
             break

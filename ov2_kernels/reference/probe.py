@@ -21,7 +21,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     path = os.fspath(path)
     video = open_video(path)
     with video.container:
-        stream, codec = video.stream, video.stream.codec_context.name
+        stream, codec = video.stream, video.codec
         rows, hidden = [], 0
         for index, packet in enumerate(video.packets()):
             if not is_shown(codec, bytes(packet)):
@@ -32,7 +32,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         if not rows:
             raise VideoError(f"{path}: its video stream holds no picture")
         has_timestamps = all(pts is not None for pts, *_ in rows)
-        rate = stream.average_rate or stream.base_rate or Fraction(25)
+        # Without timestamps the average is the demuxer's guess, and what the bitstream states is better.
+        rate = (has_timestamps and stream.average_rate) or stream.guessed_rate or Fraction(25)
         if has_timestamps:
             rows.sort(key=lambda row: row[:2])
         time_base = stream.time_base if has_timestamps else 1 / Fraction(rate)

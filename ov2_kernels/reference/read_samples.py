@@ -15,7 +15,7 @@ from .probe import probe
 
 VECTOR_LIMIT = 2047
 EXPORTED = {
-    "h264", "mpeg4", "mpeg1video", "mpeg2video", "h263", "flv1", "flv", "msmpeg4v2", "msmpeg4v3", "msmpeg4",
+    "h264", "mpeg4", "mpeg1video", "mpeg2video", "h263", "flv1", "msmpeg4v2", "msmpeg4v3",
     "wmv1", "wmv2",
 }  # fmt: skip
 
@@ -78,7 +78,7 @@ def read_samples(
                 distances = _distance(references, row, -1), _distance(references, row, 1)
                 out["motion"][i] = _codec_motion(frame, height, width, distances)
             elif source == "estimated":
-                out["motion"][i] = _estimate_motion(out["luma"][i], out["prev_luma"][i])
+                out["motion"][i] = estimate_motion(out["luma"][i], out["prev_luma"][i])
         if progress is not None:
             progress(i + 1)
     return Samples(motion_source=source, decoded=len(shown), skipped=0, **out)
@@ -111,7 +111,7 @@ def _decode(video: Video, info: VideoInfo, vectors: bool) -> list[tuple[int, Any
 
     with video.container:
         for index, packet in enumerate(video.packets()):
-            reference = is_reference(context.name, context.extradata, bytes(packet))
+            reference = is_reference(video.codec, context.extradata, bytes(packet))
             packets.append((packet.size, reference))
             packet.pts = index  # a picture carries its packet's pts, so the place in decode order travels there
             packet.dts = None
@@ -135,8 +135,7 @@ def _resize(frame: Any, height: int, width: int) -> tuple[Array, Array]:
     turned = orientation(display_matrix(frame))
     h, w = (width, height) if turned[0] else (height, width)
     shrinks = h < frame.height or w < frame.width
-    same = (h, w) == (frame.height, frame.width)
-    how = {"width": w, "height": h, "interpolation": "POINT" if same else "AREA" if shrinks else "BICUBIC"}
+    how = {"width": w, "height": h, "interpolation": "AREA" if shrinks else "BICUBIC"}
     if frame.format.is_rgb or frame.format.has_palette:
         rgb = frame.reformat(format="rgb24", **how).to_ndarray()
         luma = frame.reformat(format="gray", **how).to_ndarray()
@@ -164,7 +163,8 @@ def _to_rgb(y: Array, cb: Array, cr: Array, full: bool, kr: float, kb: float) ->
     r = scaled + fixed(chroma * 2.0 * (1.0 - kr)) * v
     g = scaled - fixed(chroma * 2.0 * (1.0 - kb) * kb / kg) * u - fixed(chroma * 2.0 * (1.0 - kr) * kr / kg) * v
     b = scaled + fixed(chroma * 2.0 * (1.0 - kb)) * u
-    return np.clip(np.stack([r, g, b], axis=-1) >> 16, 0, 255).astype(np.uint8)
+    rgb: Array = np.clip(np.stack([r, g, b], axis=-1) >> 16, 0, 255)
+    return rgb.astype(np.uint8)
 
 
 def _codec_motion(frame: Any, height: int, width: int, distances: tuple[int, int]) -> Array:
@@ -204,8 +204,8 @@ def _rescale(value: int, canvas: int, source: int) -> int:
     return min(magnitude, VECTOR_LIMIT) * (1 if value > 0 else -1)
 
 
-def _estimate_motion(luma: Array, prev_luma: Array) -> Array:
-    """Block matching by libavfilter's mestimate, three-step search, 16x16 blocks."""
+def estimate_motion(luma: Array, prev_luma: Array) -> Array:
+    """Motion int16 ``[H/4, W/4, 2]`` of one luma plane against another, by libavfilter's mestimate."""
     import av
     from av.filter import Graph
 
@@ -225,7 +225,8 @@ def _estimate_motion(luma: Array, prev_luma: Array) -> Array:
     out = sink.pull()
     while out.pts != 1:
         out = sink.pull()
-    for mv in out.side_data.get("MOTION_VECTORS").to_ndarray():
+    side: Any = out.side_data.get("MOTION_VECTORS")
+    for mv in side.to_ndarray():
         if mv["source"] < 0:
             top, left = (int(mv["dst_y"]) - 8) // 4, (int(mv["dst_x"]) - 8) // 4
             # mestimate writes whole pixels, and only positions.

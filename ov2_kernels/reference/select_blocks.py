@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from ..media import Array
@@ -26,7 +28,7 @@ def select_blocks(
     flat = scores.reshape(-1, blocks).astype(np.int64)
     attenuation = attenuation_table(blocks).astype(np.int64)
     canvases: list[Array] = []
-    for first, end in zip(group_edges[:-1], group_edges[1:], strict=True):
+    for first, end in itertools.pairwise(group_edges):
         canvases.append(first * blocks + np.arange(blocks))
         frames = int(end - first) - 1
         count = min(images_per_group - 1, frames)
@@ -39,7 +41,7 @@ def select_blocks(
             canvases.extend(offset + best.reshape(count, blocks))
             continue
         edges = _stretch_edges([int(m) for m in candidates.sum(axis=1)], count)
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in itertools.pairwise(edges):
             canvases.append(offset + _best(candidates[a:b].ravel(), a * blocks, blocks))
     return np.stack(canvases).astype(np.int64)
 

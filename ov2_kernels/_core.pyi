@@ -1,0 +1,76 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+U8 = npt.NDArray[np.uint8]
+I16 = npt.NDArray[np.int16]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+AnyArray = npt.NDArray[Any]
+
+def probe(path: str) -> dict[str, Any]: ...
+def read_samples(
+    path: str,
+    size: AnyArray,
+    pts: AnyArray,
+    is_key: AnyArray,
+    decode_index: AnyArray,
+    has_timestamps: bool,
+    frame_indices: AnyArray,
+    height: int,
+    width: int,
+    threads: int,
+    motion: int,
+    progress: Callable[[int], None] | None,
+) -> dict[str, Any]: ...
+def ffmpeg_versions() -> dict[str, str]: ...
+def sample_frames(
+    size: AnyArray,
+    pts: AnyArray,
+    is_key: AnyArray,
+    decode_index: AnyArray,
+    time_base_num: int,
+    time_base_den: int,
+    max_samples: int,
+    sampling: int,
+    avoid_keyframes: bool,
+    start_time: float,
+    end_time: float,
+    sample_fps: float,
+) -> tuple[I64, int]: ...
+def partition_groups(
+    size: AnyArray,
+    is_key: AnyArray,
+    frame_ids: AnyArray,
+    range_start: int,
+    partition: int,
+    max_groups: int,
+    group_size: int,
+    min_group_frames: int,
+    max_group_frames: int,
+) -> I64: ...
+def block_energies(
+    luma: AnyArray, prev_luma: AnyArray, motion: AnyArray, packet_bytes: AnyArray, patch: int, threads: int
+) -> tuple[I32, I32, I64]: ...
+def fuse_scores(
+    residual: AnyArray,
+    motion_energy: AnyArray,
+    bits: AnyArray,
+    group_edges: AnyArray,
+    motion_weight: int,
+    residual_weight: int,
+    bits_weight: int,
+    patch: int,
+    threads: int,
+) -> I32: ...
+def select_blocks(
+    scores: AnyArray, group_edges: AnyArray, attenuation: AnyArray, images_per_group: int, global_: bool, threads: int
+) -> I64: ...
+def pack_canvases(
+    frames: AnyArray, selected: AnyArray, frame_ids: AnyArray, patch: int, threads: int
+) -> tuple[U8, I32]: ...
+def pack_pixel_values(
+    frames: AnyArray, selected: AnyArray, frame_ids: AnyArray, table: AnyArray, patch: int, threads: int
+) -> tuple[AnyArray, I64]: ...

@@ -1,0 +1,295 @@
+"""``ov2-kernels``: tokenize videos, look into them, and check the installation."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from . import __version__
+from .config import PRESETS, CodecConfig
+
+EPILOG = """\
+examples:
+  ov2-kernels tokenize talk.mp4 -o talk_tokens
+  ov2-kernels tokenize clips/*.mp4 -o tokens --preset dense --format png
+  ov2-kernels tokenize talk.mp4 -o talk_tokens --start-time 60 --end-time 90 --target-canvas 16
+  ov2-kernels probe talk.mp4 --json
+  ov2-kernels demo -o demo_out
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("ov2-kernels: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except (OSError, ValueError, RuntimeError) as error:
+        return _complain(error)
+
+
+def _complain(error: BaseException) -> int:
+    print("ov2-kernels: " + " ".join(str(error).split()), file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ov2-kernels",
+        description="Codec-stream tokenization: keeps the blocks of a video that changed.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ov2-kernels {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    tokenize = commands.add_parser(
+        "tokenize",
+        help="videos to asset directories",
+        description="Writes, for each video, its canvases, src_patch_position.npy, frame_ids.npy and meta.json. Of one "
+        "video DIR becomes the asset directory; of several each gets DIR/<name without suffix>.",
+    )
+    tokenize.add_argument("videos", nargs="+", metavar="VIDEO")
+    tokenize.add_argument("-o", "--output", required=True, metavar="DIR", help="where the assets go")
+    tokenize.add_argument(
+        "--format", choices=("jpg", "png", "npy"), default="jpg", help="of the canvases (default: jpg, quality 95)"
+    )
+    tokenize.add_argument("--overwrite", action="store_true", help="replace asset directories that exist")
+    _add_backend(tokenize)
+    _add_json(tokenize, "print one JSON object per video")
+    _add_config(tokenize)
+    tokenize.set_defaults(run=_tokenize)
+
+    probe = commands.add_parser(
+        "probe", help="what a container tells", description="Prints the facts of a video's stream, without decoding it."
+    )
+    probe.add_argument("video", metavar="VIDEO")
+    probe.add_argument("--packets", action="store_true", help="also the packet table: frame, seconds, bytes, keyframe")
+    _add_backend(probe)
+    _add_json(probe, "print one JSON object")
+    probe.set_defaults(run=_probe)
+
+    demo = commands.add_parser(
+        "demo",
+        help="tokenize a short clip and draw the result",
+        description="Tokenizes the clip that comes with the package, or one of yours, and draws a contact sheet: the "
+        "canvases of each group, some of its frames, and which blocks of them were kept.",
+    )
+    demo.add_argument("video", nargs="?", metavar="VIDEO", help="a clip of yours instead")
+    demo.add_argument("-o", "--output", default="demo_out", metavar="DIR", help="default: demo_out")
+    demo.add_argument("--overwrite", action="store_true", help="replace what an earlier run left there")
+    _add_backend(demo)
+    demo.set_defaults(run=_demo)
+
+    doctor = commands.add_parser(
+        "doctor", help="check the installation", description="Prints versions, and which backends load or why not."
+    )
+    _add_json(doctor, "print one JSON object")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", choices=("auto", "native", "reference"), default="auto", help="default: auto")
+
+
+def _add_json(parser: argparse.ArgumentParser, help_: str) -> None:
+    parser.add_argument("--json", action="store_true", help=help_)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    """One flag for each field of :class:`CodecConfig`."""
+    group = parser.add_argument_group("settings")
+    presets = "; ".join(f"{name}: {_preset_text(values)}" for name, values in PRESETS.items())
+    group.add_argument(
+        "--preset", choices=tuple(PRESETS), default="default", help=f"start from these settings ({presets})"
+    )
+    hints = get_type_hints(CodecConfig)
+    for field in dataclasses.fields(CodecConfig):
+        flag = "--" + field.name.replace("_", "-")
+        text = field.metadata["help"] + ("" if field.default is None else f" (default: {_text(field.default)})")
+        types = [t for t in get_args(hints[field.name]) or (hints[field.name],) if t is not type(None)]
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}
+        if types[0] is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options.update(type=types[0], choices=field.metadata["choices"])
+            if not field.metadata["choices"]:
+                options["metavar"] = "N" if types[0] is int else "X"
+        group.add_argument(flag, **options)
+
+
+def _preset_text(values: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or "as below"
+
+
+def _text(value: Any) -> str:
+    return (
+        {True: "yes", False: "no"}[value]
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _config(args: argparse.Namespace) -> CodecConfig:
+    names = {field.name for field in dataclasses.fields(CodecConfig)}
+    return CodecConfig.preset(args.preset, **{name: value for name, value in vars(args).items() if name in names})
+
+
+def output_directories(videos: Sequence[str], output: str | Path) -> list[Path]:
+    """The asset directory of each video: ``output`` itself for one, ``output/<stem>`` for several, told apart."""
+    if len(videos) == 1:
+        return [Path(output)]
+    taken: set[str] = set()
+    directories = []
+    for video in videos:
+        stem = name = Path(video).stem
+        number = 2
+        while name in taken:
+            name = f"{stem}-{number}"
+            number += 1
+        taken.add(name)
+        directories.append(Path(output) / name)
+    return directories
+
+
+def _tokenize(args: argparse.Namespace) -> int:
+    from .tokenize import tokenize_video
+
+    try:
+        config = _config(args)
+    except ValueError as error:
+        _complain(error)
+        return 2
+    status = 0
+    for video, directory in zip(args.videos, output_directories(args.videos, args.output), strict=True):
+        try:
+            if directory.exists() and not args.overwrite:
+                raise FileExistsError(f"{directory}: exists already; --overwrite replaces it")
+            with _ProgressBar(Path(video).name) as bar:
+                tokens = tokenize_video(video, config, backend=args.backend, progress=bar)
+            tokens.save(directory, format=args.format, overwrite=args.overwrite)
+        except (OSError, ValueError, RuntimeError) as error:
+            status = _complain(error)
+            if args.json:
+                print(json.dumps({"video": video, "error": str(error)}), flush=True)
+            continue
+        summary = {
+            "video": video,
+            "output": str(directory),
+            "canvases": len(tokens.canvases),
+            "canvas_hw": list(tokens.canvases.shape[1:3]),
+            "groups": int(tokens.group_ids[-1]) + 1,
+            "samples": len(tokens.frame_ids),
+            "tokens": tokens.num_tokens,
+            "motion_source": tokens.motion_source,
+            "bits_source": tokens.bits_source,
+            "substituted_frames": len(tokens.substituted_frames),
+            "seconds": dict(tokens.timings),
+        }
+        if args.json:
+            print(json.dumps(summary), flush=True)
+        else:
+            print(
+                f"{video}: {summary['canvases']} canvases of {tokens.canvases.shape[2]}x{tokens.canvases.shape[1]} in "
+                f"{summary['groups']} groups from {summary['samples']} of {tokens.total_frames} frames, "
+                f"{summary['tokens']} tokens, {tokens.timings['total']:.2f} s -> {directory}",
+                flush=True,
+            )
+    return status
+
+
+class _ProgressBar:
+    """A bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bar: Any = None
+
+    def __enter__(self) -> _ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=self._name, unit="frame", leave=False)
+        self._bar.update(done - self._bar.n)
+
+
+def _probe(args: argparse.Namespace) -> int:
+    from .ops import probe
+
+    info = probe(args.video, backend=args.backend)
+    facts = {
+        "path": info.path,
+        "container": info.container,
+        "codec": info.codec,
+        "frames": info.frames,
+        "keyframes": int(info.is_key.sum()),
+        "width": info.width,
+        "height": info.height,
+        "rotation": info.rotation,
+        "mirrored": info.mirrored,
+        "fps": info.fps,
+        "time_base": str(info.time_base),
+        "duration": info.duration,
+        "bytes": int(info.size.sum()),
+        "has_timestamps": info.has_timestamps,
+    }
+    rows = zip(info.times.tolist(), info.size.tolist(), info.is_key.tolist(), strict=True)
+    if args.json:
+        if args.packets:
+            facts["packets"] = [{"seconds": s, "bytes": b, "keyframe": k} for s, b, k in rows]
+        print(json.dumps(facts))
+        return 0
+    for name, value in facts.items():
+        print(f"{name:>14}  {value}")
+    if args.packets:
+        for t, (seconds, size, key) in enumerate(rows):
+            print(f"{t:8d} {seconds:12.4f} {size:9d}{'  key' if key else ''}")
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from .demo import run_demo
+
+    video = Path(args.video) if args.video else None
+    sheet = run_demo(args.output, video=video, backend=args.backend, overwrite=args.overwrite)
+    print(f"contact sheet: {sheet}\nassets:        {sheet.parent / 'tokens'}")
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from .doctor import diagnose
+
+    report = diagnose()
+    if args.json:
+        print(json.dumps(report))
+    else:
+        for section, entries in report.items():
+            print(section)
+            for name, value in entries.items():
+                print(f"  {name:<12} {value}")
+    return 0 if report["backends"]["native"] == "available" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""Pixels, vectors and bytes of samples: native against PyAV, and whatever the threads and whichever samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ov2_kernels import VideoError, native, ops, reference
+from ov2_kernels.media import Samples
+from ov2_kernels.reference.read_samples import estimate_motion
+
+from clips import encode, scene
+from conftest import CLIPS, frames
+from parity import assert_same
+
+EXACT = ("frame_ids", "motion", "packet_bytes", "pts", "pict_types", "substituted")
+# Two releases of libswscale filter: luma may round apart by one grey level, which the colour matrix can turn into two,
+# and chroma likewise by one in each of two channels (2.1 of blue for one of Cb).
+LUMA_BOUND = 1
+RGB_BOUND = 5
+
+
+def assert_same_samples(got: Samples, expected: Samples, *, resized: bool) -> None:
+    assert got.motion_source == expected.motion_source
+    for name in EXACT:
+        if name != "motion" or got.motion_source != "estimated":
+            assert_same(getattr(got, name), getattr(expected, name), name)
+    if got.motion_source == "estimated":  # from planes that the two resized apart: compare on the same planes
+        for i in np.flatnonzero(got.motion.any(axis=(1, 2, 3))):
+            assert_same(got.motion[i], estimate_motion(got.luma[i], got.prev_luma[i]), f"motion[{i}]")
+    assert_same(got.luma, expected.luma, "luma", LUMA_BOUND if resized else 0)
+    assert_same(got.prev_luma, expected.prev_luma, "prev_luma", LUMA_BOUND if resized else 0)
+    assert_same(got.frames, expected.frames, "frames", RGB_BOUND)
+
+
+def sizes(info):
+    """Shrunk, native (to a multiple of 4) and enlarged."""
+    shrunk = (info.height * 3 // 4 // 4 * 4, info.width * 3 // 4 // 4 * 4)
+    return {"shrunk": shrunk, "native": (info.height, info.width), "enlarged": (info.height * 2, info.width * 2)}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_shrunk_samples_equal_the_reference(name, clip_path):
+    path = clip_path(name)
+    info = native.probe(path)
+    wanted = np.unique(np.linspace(0, info.frames - 1, 14).astype(np.int64))
+    height, width = sizes(info)["shrunk"]
+    got = native.read_samples(path, wanted, height, width, info=info, threads=2)
+    assert_same_samples(got, reference.read_samples(path, wanted, height, width, info=info), resized=True)
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "h264_422", "h264_ten_bit", "h264_rotated_90", "mpeg2", "mpeg4_avi"])
+def test_native_size_planes_are_exact(name, clip_path):
+    path = clip_path(name)
+    info = native.probe(path)
+    wanted = [0, 3, 4, 11, 23]
+    got = native.read_samples(path, wanted, info.height, info.width, info=info)
+    expected = reference.read_samples(path, wanted, info.height, info.width, info=info)
+    assert_same_samples(got, expected, resized=False)
+
+
+def test_enlarged_samples_equal_the_reference(clip_path):
+    path = clip_path("h264_bframes")
+    info = native.probe(path)
+    got = native.read_samples(path, [1, 20], info.height * 2, info.width * 2, info=info)
+    expected = reference.read_samples(path, [1, 20], info.height * 2, info.width * 2, info=info)
+    assert_same_samples(got, expected, resized=True)
+
+
+@pytest.mark.parametrize("source", ["none", "estimated"])
+def test_motion_source_can_be_chosen(source, clip_path):
+    path = clip_path("h264_bframes")
+    got = native.read_samples(path, [1, 5, 17, 30], 84, 140, motion_source=source)
+    assert_same_samples(got, reference.read_samples(path, [1, 5, 17, 30], 84, 140, motion_source=source), resized=True)
+    assert got.motion_source == source
+    assert got.motion.any() == (source == "estimated")
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("h264_bframes", "codec"), ("mpeg2", "codec"), ("mpeg4_avi", "codec"), ("hevc", "estimated"), ("mjpeg", "none")],
+)
+def test_where_vectors_come_from(name, source, clip_path):
+    samples = native.read_samples(clip_path(name), [2, 6, 9], 84, 140)
+    assert samples.motion_source == source
+    assert samples.motion.any() == (source != "none")
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "h264_deep_pyramid", "h264_open_gop", "mpeg4_bframes", "hevc", "vp9"])
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_threads_change_nothing(name, threads, clip_path):
+    path = clip_path(name)
+    info = native.probe(path)
+    every = np.arange(info.frames)
+    one = native.read_samples(path, every, 84, 140, info=info, threads=1)
+    many = native.read_samples(path, every, 84, 140, info=info, threads=threads)
+    for field in (*EXACT, "luma", "prev_luma", "frames"):
+        assert_same(getattr(many, field), getattr(one, field), field)
+
+
+@pytest.mark.parametrize("name", sorted(set(CLIPS) - {"h264_size_change"}))
+@pytest.mark.parametrize("wanted", [[7], [0, 9], [2, 3, 11], [1, 10]])
+def test_a_few_samples_equal_those_of_a_full_read(name, wanted, clip_path):
+    path = clip_path(name)
+    info = native.probe(path)
+    every = native.read_samples(path, np.arange(info.frames), 84, 140, info=info)
+    few = native.read_samples(path, wanted, 84, 140, info=info)
+    for field in ("motion", "packet_bytes", "pts", "pict_types", "substituted", "luma", "prev_luma", "frames"):
+        assert_same(getattr(few, field), getattr(every, field)[wanted], field)
+
+
+def test_pictures_that_no_sample_needs_are_not_decoded(clip_path):
+    path = clip_path("h264_bframes")
+    info = native.probe(path)
+    assert native.read_samples(path, np.arange(info.frames), 84, 140, info=info).skipped == 0
+    late = native.read_samples(path, [info.frames - 3], 84, 140, info=info)
+    assert late.decoded <= 10, "the two groups of pictures before the last hold nothing wanted"
+    assert late.skipped >= 30
+
+
+def test_rotated_picture_stands_upright(tmp_path):
+    """A picture that is bright on the left, shown turned clockwise, is bright at the top."""
+    picture = np.full((96, 160, 3), 40, dtype=np.uint8)
+    picture[:, :80] = 210
+    for degrees, bright in ((90, np.s_[:60]), (180, np.s_[:, 60:]), (270, np.s_[60:])):
+        path = encode(tmp_path / f"{degrees}.mp4", [picture] * 3, rotation=degrees)
+        info = native.probe(path)
+        frame = native.read_samples(path, [1], info.height, info.width, info=info).frames[0]
+        mean = frame.mean()
+        assert frame[bright].mean() > mean + 20, degrees
+
+
+def test_vectors_point_back_to_where_things_were(tmp_path):
+    """The camera pans right by two pixels per frame, so the content was two pixels further right before."""
+    path = encode(tmp_path / "pan.mp4", scene(20, 96, 160, pan=2.0, noise=0.0), options={"x264-params": "bframes=2"})
+    samples = native.read_samples(path, np.arange(4, 19), 96, 160)
+    dx = samples.motion[..., 0]
+    assert np.median(dx[dx != 0]) == 8  # quarter pixels
+    half = native.read_samples(path, np.arange(4, 19), 48, 80).motion[..., 0]
+    assert np.median(half[half != 0]) == 4
+
+
+def test_a_size_change_is_rescaled(clip_path):
+    path = clip_path("h264_size_change")
+    samples = native.read_samples(path, [5, 18], 84, 140)
+    assert samples.frames.std(axis=(1, 2, 3)).min() > 5
+
+
+def test_threads_follow_the_affinity_of_the_process(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3}, raising=False)
+    assert ops.resolve_threads(None) == 1
+    with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
+        ops.resolve_threads(0)
+
+
+def test_a_file_that_breaks_off_is_an_error(clip_path, tmp_path):
+    whole = clip_path("h264_transport_stream").read_bytes()
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(whole)
+    info = native.probe(cut)
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VideoError, match=r"cut\.ts: cannot decode frame 39 of 40"):
+        native.read_samples(cut, [0, 39], 84, 140, info=info)
+
+
+def test_pictures_before_the_first_keyframe_are_replaced_and_reported(clip_path, tmp_path):
+    """A broadcast cut out in the middle of a group of pictures."""
+    data = clip_path("mpeg2").read_bytes()
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(data[len(data) // 3 // 188 * 188 :])
+    info = native.probe(cut)
+    got = native.read_samples(cut, np.arange(info.frames), 84, 140, info=info)
+    assert_same_samples(got, reference.read_samples(cut, np.arange(info.frames), 84, 140, info=info), resized=True)
+    assert not got.substituted[-1]
+
+
+@pytest.mark.parametrize("wanted", [[3, 3], [5, 4], [-1, 2], [0, 40]])
+def test_wrong_frames_are_refused(wanted, clip_path):
+    with pytest.raises(ValueError, match="frame_indices must be strictly increasing and within the packet table"):
+        native.read_samples(clip_path("h264_bframes"), wanted, 84, 140)
+
+
+def test_wrong_sizes_are_refused(clip_path):
+    with pytest.raises(ValueError, match="positive multiples of 4"):
+        native.read_samples(clip_path("h264_bframes"), [1], 83, 140)
+    with pytest.raises(ValueError, match="motion_source must be one of"):
+        ops.read_samples(clip_path("h264_bframes"), [1], 84, 140, motion_source="guess")
+
+
+def test_no_samples_are_no_work(clip_path):
+    samples = native.read_samples(clip_path("h264_bframes"), [], 84, 140)
+    assert samples.frames.shape == (0, 84, 140, 3)
+    assert samples.decoded == 0
+
+
+def test_progress_and_its_exceptions(tmp_path):
+    path = encode(tmp_path / "long.mp4", frames(300, 360, 640), options={"preset": "ultrafast"})
+    info = native.probe(path)
+    seen: list[int] = []
+    native.read_samples(path, np.arange(info.frames), 336, 616, info=info, progress=seen.append, threads=1)
+    assert seen
+    assert seen == sorted(seen)
+    assert seen[-1] <= info.frames
+
+    class StopReadingError(Exception):
+        pass
+
+    def stop(done: int) -> None:
+        raise StopReadingError(f"after {done}")
+
+    with pytest.raises(StopReadingError, match="after"):
+        native.read_samples(path, np.arange(info.frames), 336, 616, info=info, progress=stop)

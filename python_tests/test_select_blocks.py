@@ -1,0 +1,71 @@
+"""Which blocks are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ov2_kernels import native, ops, reference
+
+from parity import assert_same
+from strategies import GRIDS, SCORE_KINDS, SEEDS, group_edges, random_scores
+
+
+@settings(deadline=None, max_examples=250)
+@given(
+    data=st.data(),
+    seed=SEEDS,
+    n=st.sampled_from([1, 2, 3, 4, 13]),
+    grid=GRIDS,
+    kind=SCORE_KINDS,
+    images_per_group=st.integers(1, 6),
+    selection=st.sampled_from(["stretches", "global"]),
+)
+def test_native_equals_the_reference(data, seed, n, grid, kind, images_per_group, selection):
+    scores = random_scores(seed, n, *grid, kind)
+    edges = data.draw(group_edges(n))
+    options = {"images_per_group": images_per_group, "selection": selection}
+    got = native.select_blocks(scores, edges, threads=2, **options)
+    assert_same(got, reference.select_blocks(scores, edges, **options))
+    blocks = grid[0] * grid[1]
+    assert len(got) == np.minimum(np.diff(edges), images_per_group).sum()
+    assert (np.diff(got, axis=1) > 0).all(), "raster order, and no block twice"
+    assert len(np.unique(got)) == got.size
+    first = np.cumsum([0, *np.minimum(np.diff(edges), images_per_group)[:-1]])
+    assert_same(got[first], edges[:-1, None] * blocks + np.arange(blocks))
+
+
+def test_stretches_of_equal_mass_spread_over_time():
+    """A second half that is a shade stronger does not take every canvas."""
+    scores = np.full((25, 2, 2), 1000, np.int32)
+    scores[13:] = 1001
+    stretched = ops.select_blocks(scores, np.array([0, 25]))
+    whole = ops.select_blocks(scores, np.array([0, 25]), selection="global")
+    assert (stretched[1] // 4).max() < 13
+    assert (whole[1:] // 4).min() >= 13
+
+
+def test_no_frame_takes_the_whole_budget():
+    scores = np.full((9, 4, 4), 100, np.int32)
+    scores[4] = 130
+    chosen = ops.select_blocks(scores, np.array([0, 9]), images_per_group=2)[1] // 16
+    assert 4 in chosen
+    assert len(np.unique(chosen)) > 4
+
+
+def test_saliency_behind_empty_frames():
+    scores = np.zeros((7, 1, 1), np.int32)
+    scores[1] = 5
+    for selection in ("stretches", "global"):
+        got = ops.select_blocks(scores, np.array([0, 7]), selection=selection)
+        assert got[1, 0] == 1
+        assert_same(got, reference.select_blocks(scores, np.array([0, 7]), selection=selection))
+
+
+def test_wrong_inputs_are_named():
+    scores = np.zeros((3, 1, 1), np.int32)
+    with pytest.raises(ValueError, match="images_per_group must be at least 1, got 0"):
+        ops.select_blocks(scores, np.array([0, 3]), images_per_group=0)
+    with pytest.raises(ValueError, match="selection must be one of stretches, global, got 'best'"):
+        ops.select_blocks(scores, np.array([0, 3]), selection="best")
