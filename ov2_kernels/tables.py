@@ -35,7 +35,7 @@ def normalization_table() -> Array:
 
 @lru_cache(maxsize=32)
 def rope_inverse_frequencies(head_dim: int, theta: float = 10000.0) -> Array:
-    """Radians per step of each rotary frequency, float32 ``[head_dim / 2]``, 4:6:6 over t, h, w (algorithm, section 9)."""
+    """Radians per step of the rotary frequencies of t, h, w, float32 ``[head_dim / 2]`` (algorithm, section 9)."""
     sizes = [head_dim // 32 * share for share in (4, 6, 6)]
     table = np.concatenate([theta ** -(np.arange(size) / size) for size in sizes]).astype(np.float32)
     table.setflags(write=False)

@@ -31,8 +31,8 @@ def rope_frequencies(patch_positions: Array, head_dim: int, theta: float = 10000
         cosine = cosine * square + constants[11 + k]
     sine = r + r * (square * sine)
     cosine = square * cosine + 1.0
-    quarter = turns.astype(np.int64) & 3
-    odd = (quarter & 1) == 1
+    quarter = turns - 4.0 * np.floor(turns * 0.25)
+    odd = (quarter == 1) | (quarter == 3)
     cos = np.where(odd, sine, cosine) * np.where((quarter == 1) | (quarter == 2), -1.0, 1.0)
     sin = np.where(odd, cosine, sine) * np.where(quarter >= 2, -1.0, 1.0)
     return cos.astype(np.float32), sin.astype(np.float32)

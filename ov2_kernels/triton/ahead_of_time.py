@@ -62,7 +62,9 @@ class Binary:
     assembly: str
 
 
-def compile_kernels(targets: tuple[str, ...] = tuple(TARGETS), stages: tuple[str, ...] = tuple(KERNELS)) -> Iterator[Binary]:
+def compile_kernels(
+    targets: tuple[str, ...] = tuple(TARGETS), stages: tuple[str, ...] = tuple(KERNELS)
+) -> Iterator[Binary]:
     """Compiles every form of every kernel that a launcher may choose; no GPU is needed.
 
     On AMD each form comes twice: Triton compiles kernels whose tensors all stay below 2 GiB apart from the rest.

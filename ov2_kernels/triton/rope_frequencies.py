@@ -77,8 +77,8 @@ def rotate(positions, frequencies, constants, cos, sin, count, half, ROWS: tl.co
         cosine = cosine * square + tl.load(constants + 11 + k)
     sine = r + r * (square * sine)
     cosine = square * cosine + 1.0
-    quarter = turns.to(tl.int64) & 3
-    odd = (quarter & 1) == 1
+    quarter = turns - 4.0 * tl.floor(turns * 0.25)
+    odd = (quarter == 1) | (quarter == 3)
     cos_value = tl.where(odd, sine, cosine) * tl.where((quarter == 1) | (quarter == 2), -1.0, 1.0)
     sin_value = tl.where(odd, cosine, sine) * tl.where(quarter >= 2, -1.0, 1.0)
     place = row * half + column

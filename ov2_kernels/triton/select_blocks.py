@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
@@ -30,9 +31,9 @@ def select_blocks(
     """
     n, hb, wb = scores.shape
     blocks = hb * wb
-    lengths = group_edges.cpu().diff()
+    lengths = np.diff(group_edges.cpu().numpy())
     images_per_group = min(images_per_group, int(lengths.max()))
-    canvases = int(lengths.clamp(max=images_per_group).sum())
+    canvases = int(np.minimum(lengths, images_per_group).sum())
     edges = group_edges.to(scores.device, non_blocking=True).contiguous()
     table = _attenuation(blocks, scores.device)
     attenuated = torch.empty_like(scores, memory_format=torch.contiguous_format)
