@@ -9,7 +9,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from . import _core
+try:
+    from . import _core
+except ImportError as error:
+    raise ImportError(
+        f"the compiled extension ov2_kernels._core does not load ({error}); build it with 'pip install .' in a "
+        "checkout, and run Python from elsewhere"
+    ) from error
 from .media import MOTION_SOURCES, Array, Samples, VideoInfo
 from .tables import attenuation_table
 

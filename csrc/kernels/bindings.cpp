@@ -23,8 +23,9 @@ Geometry geometry(const py::array& planes, int64_t patch) {
 }
 
 void require_edges(const Array<int64_t>& edges, int64_t samples) {
-    require(edges.ndim() == 1 && edges.size() >= 2 && edges.at(0) == 0 && edges.at(edges.size() - 1) == samples,
-            "group_edges must run from 0 to the number of samples");
+    require(
+        edges.ndim() == 1 && edges.size() >= 2 && edges.at(0) == 0 && edges.at(edges.size() - 1) == samples,
+        "group_edges must run from 0 to the number of samples");
     for (py::ssize_t i = 1; i < edges.size(); ++i) {
         require(edges.at(i) > edges.at(i - 1), "group_edges must be strictly increasing");
     }
@@ -40,41 +41,48 @@ void require_selected(const Array<int64_t>& selected, const Geometry& g) {
 
 py::tuple sample_frames(const Array<int64_t>& size, const Array<int64_t>& pts, const Array<uint8_t>& is_key,
                         const Array<int64_t>& decode_index, int64_t time_base_num, int64_t time_base_den,
-                        int64_t max_samples, int sampling, bool avoid_keyframes, double start_time, double end_time,
-                        double sample_fps) {
+                        int64_t max_samples, int sampling, bool avoid_keyframes, double start_time,
+                        double end_time, double sample_fps) {
     py::ssize_t frames = size.size();
     require_shape(pts, "pts", {frames});
     require_shape(is_key, "is_key", {frames});
     require_shape(decode_index, "decode_index", {frames});
-    require(frames >= 1 && max_samples >= 1 && time_base_den > 0, "the packet table and max_samples must not be empty");
-    kernels::SampleRequest request{size.data(),   pts.data(),    is_key.data(),
-                                   decode_index.data(), frames,  time_base_num,
-                                   time_base_den, max_samples,   static_cast<kernels::Sampling>(sampling),
-                                   avoid_keyframes, start_time,  end_time,
+    require(frames >= 1 && max_samples >= 1 && time_base_den > 0,
+            "the packet table and max_samples must not be empty");
+    kernels::SampleRequest request{size.data(),         pts.data(),  is_key.data(),
+                                   decode_index.data(), frames,      time_base_num,
+                                   time_base_den,       max_samples, static_cast<kernels::Sampling>(sampling),
+                                   avoid_keyframes,     start_time,  end_time,
                                    sample_fps};
     kernels::SampledFrames result;
     {
         py::gil_scoped_release release;
         result = kernels::sample_frames(request);
     }
-    return py::make_tuple(Array<int64_t>(static_cast<py::ssize_t>(result.frame_ids.size()), result.frame_ids.data()),
-                          result.range_start);
+    return py::make_tuple(
+        Array<int64_t>(static_cast<py::ssize_t>(result.frame_ids.size()), result.frame_ids.data()),
+        result.range_start);
 }
 
 Array<int64_t> partition_groups(const Array<int64_t>& size, const Array<uint8_t>& is_key,
-                                const Array<int64_t>& frame_ids, int64_t range_start, int partition, int64_t max_groups,
-                                int64_t group_size, int64_t min_group_frames, int64_t max_group_frames) {
+                                const Array<int64_t>& frame_ids, int64_t range_start, int partition,
+                                int64_t max_groups, int64_t group_size, int64_t min_group_frames,
+                                int64_t max_group_frames) {
     require_shape(is_key, "is_key", {size.size()});
     require(range_start >= 0, "range_start must not be negative");
     require(frame_ids.ndim() == 1 && frame_ids.size() >= 1, "frame_ids must be [N] with N at least 1");
     for (py::ssize_t i = 0; i < frame_ids.size(); ++i) {
-        require(frame_ids.at(i) >= (i ? frame_ids.at(i - 1) + 1 : range_start) && frame_ids.at(i) < size.size(),
-                "frame_ids must be strictly increasing and within the packet table");
+        require(
+            frame_ids.at(i) >= (i ? frame_ids.at(i - 1) + 1 : range_start) && frame_ids.at(i) < size.size(),
+            "frame_ids must be strictly increasing and within the packet table");
     }
-    require(max_groups >= 1 && group_size >= 1 && min_group_frames >= 1 && max_group_frames >= min_group_frames,
-            "the limits of a group must be positive and in order");
-    kernels::PartitionRequest request{size.data(), is_key.data(), frame_ids.data(), frame_ids.size(), range_start,
-                                      static_cast<kernels::Partition>(partition), max_groups, group_size,
+    require(
+        max_groups >= 1 && group_size >= 1 && min_group_frames >= 1 && max_group_frames >= min_group_frames,
+        "the limits of a group must be positive and in order");
+    kernels::PartitionRequest request{size.data(),      is_key.data(),
+                                      frame_ids.data(), frame_ids.size(),
+                                      range_start,      static_cast<kernels::Partition>(partition),
+                                      max_groups,       group_size,
                                       min_group_frames, max_group_frames};
     std::vector<int64_t> edges;
     {
@@ -84,8 +92,9 @@ Array<int64_t> partition_groups(const Array<int64_t>& size, const Array<uint8_t>
     return Array<int64_t>(static_cast<py::ssize_t>(edges.size()), edges.data());
 }
 
-py::tuple block_energies(const Array<uint8_t>& luma, const Array<uint8_t>& prev_luma, const Array<int16_t>& motion,
-                         const Array<int64_t>& packet_bytes, int64_t patch, int threads) {
+py::tuple block_energies(const Array<uint8_t>& luma, const Array<uint8_t>& prev_luma,
+                         const Array<int16_t>& motion, const Array<int64_t>& packet_bytes, int64_t patch,
+                         int threads) {
     Geometry g = geometry(luma, patch);
     require_shape(luma, "luma", {g.frames, g.height, g.width});
     require_shape(prev_luma, "prev_luma", {g.frames, g.height, g.width});
@@ -106,8 +115,9 @@ py::tuple block_energies(const Array<uint8_t>& luma, const Array<uint8_t>& prev_
 }
 
 Array<int32_t> fuse_scores(const Array<int32_t>& residual, const Array<int32_t>& motion_energy,
-                           const Array<int64_t>& bits, const Array<int64_t>& group_edges, int64_t motion_weight,
-                           int64_t residual_weight, int64_t bits_weight, int64_t patch, int threads) {
+                           const Array<int64_t>& bits, const Array<int64_t>& group_edges,
+                           int64_t motion_weight, int64_t residual_weight, int64_t bits_weight, int64_t patch,
+                           int threads) {
     require(residual.ndim() == 3, "residual must be [N, hb, wb]");
     std::vector<py::ssize_t> shape(residual.shape(), residual.shape() + 3);
     require_shape(motion_energy, "motion_energy", shape);
@@ -128,7 +138,8 @@ Array<int32_t> fuse_scores(const Array<int32_t>& residual, const Array<int32_t>&
 }
 
 Array<int64_t> select_blocks(const Array<int32_t>& scores, const Array<int64_t>& group_edges,
-                             const Array<int32_t>& attenuation, int64_t images_per_group, bool global, int threads) {
+                             const Array<int32_t>& attenuation, int64_t images_per_group, bool global,
+                             int threads) {
     require(scores.ndim() == 3, "scores must be [N, hb, wb]");
     py::ssize_t blocks = scores.shape(1) * scores.shape(2);
     require_shape(attenuation, "attenuation", {blocks});
@@ -143,14 +154,14 @@ Array<int64_t> select_blocks(const Array<int32_t>& scores, const Array<int64_t>&
     int64_t* data = selected.mutable_data();
     {
         py::gil_scoped_release release;
-        kernels::select_blocks(scores.data(), blocks, group_edges.data(), groups, attenuation.data(), images_per_group,
-                               global, threads, data);
+        kernels::select_blocks(scores.data(), blocks, group_edges.data(), groups, attenuation.data(),
+                               images_per_group, global, threads, data);
     }
     return selected;
 }
 
-py::tuple pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
-                        int64_t patch, int threads) {
+py::tuple pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& selected,
+                        const Array<int64_t>& frame_ids, int64_t patch, int threads) {
     Geometry g = geometry(frames, patch);
     require_shape(frames, "frames", {g.frames, g.height, g.width, 3});
     require_shape(frame_ids, "frame_ids", {g.frames});
@@ -162,15 +173,16 @@ py::tuple pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& sele
     int32_t* position_data = positions.mutable_data();
     {
         py::gil_scoped_release release;
-        kernels::pack_canvases(g, frames.data(), selected.data(), count, frame_ids.data(), threads, canvas_data,
-                               position_data);
+        kernels::pack_canvases(g, frames.data(), selected.data(), count, frame_ids.data(), threads,
+                               canvas_data, position_data);
     }
     return py::make_tuple(canvases, positions);
 }
 
 template <typename Value>
 py::tuple pack_pixel_values(const Array<uint8_t>& frames, const Array<int64_t>& selected,
-                            const Array<int64_t>& frame_ids, const Array<Value>& table, int64_t patch, int threads) {
+                            const Array<int64_t>& frame_ids, const Array<Value>& table, int64_t patch,
+                            int threads) {
     Geometry g = geometry(frames, patch);
     require_shape(frames, "frames", {g.frames, g.height, g.width, 3});
     require_shape(frame_ids, "frame_ids", {g.frames});
@@ -183,8 +195,8 @@ py::tuple pack_pixel_values(const Array<uint8_t>& frames, const Array<int64_t>& 
     int64_t* position_data = positions.mutable_data();
     {
         py::gil_scoped_release release;
-        kernels::pack_pixel_values<Value>(g, frames.data(), selected.data(), selected.shape(0), frame_ids.data(),
-                                          table.data(), threads, value_data, position_data);
+        kernels::pack_pixel_values<Value>(g, frames.data(), selected.data(), selected.shape(0),
+                                          frame_ids.data(), table.data(), threads, value_data, position_data);
     }
     return py::make_tuple(values, positions);
 }
@@ -197,15 +209,18 @@ void bind_kernels(py::module_& m) {
           py::arg("time_base_den"), py::arg("max_samples"), py::arg("sampling"), py::arg("avoid_keyframes"),
           py::arg("start_time"), py::arg("end_time"), py::arg("sample_fps"));
     m.def("partition_groups", &partition_groups, py::arg("size").noconvert(), py::arg("is_key").noconvert(),
-          py::arg("frame_ids").noconvert(), py::arg("range_start"), py::arg("partition"), py::arg("max_groups"),
-          py::arg("group_size"), py::arg("min_group_frames"), py::arg("max_group_frames"));
+          py::arg("frame_ids").noconvert(), py::arg("range_start"), py::arg("partition"),
+          py::arg("max_groups"), py::arg("group_size"), py::arg("min_group_frames"),
+          py::arg("max_group_frames"));
     m.def("block_energies", &block_energies, py::arg("luma").noconvert(), py::arg("prev_luma").noconvert(),
-          py::arg("motion").noconvert(), py::arg("packet_bytes").noconvert(), py::arg("patch"), py::arg("threads"));
+          py::arg("motion").noconvert(), py::arg("packet_bytes").noconvert(), py::arg("patch"),
+          py::arg("threads"));
     m.def("fuse_scores", &fuse_scores, py::arg("residual").noconvert(), py::arg("motion_energy").noconvert(),
           py::arg("bits").noconvert(), py::arg("group_edges").noconvert(), py::arg("motion_weight"),
           py::arg("residual_weight"), py::arg("bits_weight"), py::arg("patch"), py::arg("threads"));
     m.def("select_blocks", &select_blocks, py::arg("scores").noconvert(), py::arg("group_edges").noconvert(),
-          py::arg("attenuation").noconvert(), py::arg("images_per_group"), py::arg("global_"), py::arg("threads"));
+          py::arg("attenuation").noconvert(), py::arg("images_per_group"), py::arg("global_"),
+          py::arg("threads"));
     m.def("pack_canvases", &pack_canvases, py::arg("frames").noconvert(), py::arg("selected").noconvert(),
           py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"));
     m.def("pack_pixel_values", &pack_pixel_values<uint16_t>, py::arg("frames").noconvert(),

@@ -19,7 +19,8 @@ struct Window {
 };
 
 // Where the window leaves the picture, its pixels are clamped one by one into `scratch`.
-Window window_at(const uint8_t* plane, int64_t width, int64_t height, int64_t x, int64_t y, uint8_t* scratch) {
+Window window_at(const uint8_t* plane, int64_t width, int64_t height, int64_t x, int64_t y,
+                 uint8_t* scratch) {
     if (x >= 0 && y >= 0 && x + 5 <= width && y + 5 <= height) return {plane + y * width + x, width};
     for (int64_t j = 0; j < 5; ++j) {
         const uint8_t* row = plane + std::clamp<int64_t>(y + j, 0, height - 1) * width;
@@ -32,7 +33,8 @@ int32_t cell_residual(const uint8_t* luma, int64_t stride, const Window& prev, i
     int32_t sum = 0;
     if (fx == 0 && fy == 0) {
         for (int64_t j = 0; j < 4; ++j) {
-            for (int64_t i = 0; i < 4; ++i) sum += std::abs(luma[j * stride + i] - prev.data[j * prev.stride + i]);
+            for (int64_t i = 0; i < 4; ++i)
+                sum += std::abs(luma[j * stride + i] - prev.data[j * prev.stride + i]);
         }
         return sum;
     }
@@ -65,8 +67,8 @@ int32_t magnitude(int dx, int dy) {
     return static_cast<int32_t>(16.0F * std::sqrt(static_cast<float>(dx * dx + dy * dy)));
 }
 
-// Adds the energies of all cells of a frame to their blocks. A cell may straddle two blocks where the block's side is
-// not a multiple of 4 pixels; with an even patch it never is.
+// Adds the energies of all cells of a frame to their blocks. A cell may straddle two blocks where the block's
+// side is not a multiple of 4 pixels; with an even patch it never is.
 void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* motion,
                     int32_t* residual, int32_t* motion_energy) {
     std::vector<int16_t> scratch;
@@ -84,7 +86,8 @@ void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev,
             for (int64_t cx = bx * cells_per_block; cx < (bx + 1) * cells_per_block; ++cx) {
                 int vx = vectors[2 * cx];
                 int vy = vectors[2 * cx + 1];
-                Window window = window_at(prev, g.width, g.height, 4 * cx + (vx >> 2), 4 * cy + (vy >> 2), clamped);
+                Window window =
+                    window_at(prev, g.width, g.height, 4 * cx + (vx >> 2), 4 * cy + (vy >> 2), clamped);
                 block_residual[bx] += cell_residual(row + 4 * cx, g.width, window, vx & 3, vy & 3);
                 if (!still) block_motion[bx] += magnitude(vx - median_x, vy - median_y);
             }

@@ -8,7 +8,8 @@
 namespace ov2::kernels {
 namespace {
 
-// The value that the candidates are scaled by: their 95th percentile, an order statistic, but at least `floor`.
+// The value that the candidates are scaled by: their 95th percentile, an order statistic, but at least
+// `floor`.
 template <typename T>
 int64_t scale_of(const T* energy, int64_t count, int64_t floor) {
     std::vector<T> values(energy, energy + count);

@@ -17,7 +17,8 @@ void pack_canvases(const Geometry& g, const uint8_t* frames, const int64_t* sele
             int64_t from_x = source % g.blocks() % g.blocks_x();
             int64_t to_y = slot / g.blocks_x();
             int64_t to_x = slot % g.blocks_x();
-            const uint8_t* from = frames + 3 * ((sample * g.height + from_y * g.block()) * g.width + from_x * g.block());
+            const uint8_t* from =
+                frames + 3 * ((sample * g.height + from_y * g.block()) * g.width + from_x * g.block());
             uint8_t* to = canvases + 3 * ((c * g.height + to_y * g.block()) * g.width + to_x * g.block());
             for (int64_t y = 0; y < g.block(); ++y) {
                 std::memcpy(to + 3 * y * g.width, from + 3 * y * g.width, row_bytes);

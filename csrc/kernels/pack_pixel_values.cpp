@@ -6,7 +6,8 @@ namespace ov2::kernels {
 
 template <typename Value>
 void pack_pixel_values(const Geometry& g, const uint8_t* frames, const int64_t* selected, int64_t count,
-                       const int64_t* frame_ids, const Value* table, int threads, Value* values, int64_t* positions) {
+                       const int64_t* frame_ids, const Value* table, int threads, Value* values,
+                       int64_t* positions) {
     int64_t area = g.patch * g.patch;
     parallel_for(count * g.blocks(), threads, [&](int64_t slot) {
         int64_t sample = selected[slot] / g.blocks();
@@ -33,9 +34,9 @@ void pack_pixel_values(const Geometry& g, const uint8_t* frames, const int64_t* 
     });
 }
 
-template void pack_pixel_values(const Geometry&, const uint8_t*, const int64_t*, int64_t, const int64_t*, const uint16_t*,
-                                int, uint16_t*, int64_t*);
-template void pack_pixel_values(const Geometry&, const uint8_t*, const int64_t*, int64_t, const int64_t*, const uint32_t*,
-                                int, uint32_t*, int64_t*);
+template void pack_pixel_values(const Geometry&, const uint8_t*, const int64_t*, int64_t, const int64_t*,
+                                const uint16_t*, int, uint16_t*, int64_t*);
+template void pack_pixel_values(const Geometry&, const uint8_t*, const int64_t*, int64_t, const int64_t*,
+                                const uint32_t*, int, uint32_t*, int64_t*);
 
 }  // namespace ov2::kernels

@@ -55,7 +55,8 @@ Edges cut_by_energy(const std::vector<int64_t>& energy, const PartitionRequest& 
     int64_t high = std::accumulate(energy.begin(), energy.end(), int64_t{1});
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
-        auto groups = static_cast<int64_t>(cut_by_quota(energy, middle, r.min_group_frames, longest).size()) - 1;
+        auto groups =
+            static_cast<int64_t>(cut_by_quota(energy, middle, r.min_group_frames, longest).size()) - 1;
         if (groups <= r.max_groups) {
             high = middle;
         } else {
@@ -112,7 +113,8 @@ std::vector<int64_t> partition_groups(const PartitionRequest& r) {
     if (r.partition == Partition::fixed) {
         edges = cut_every(r.samples, r.group_size);
     } else if (r.partition == Partition::uniform || calm) {
-        edges = cut_evenly(r.samples, std::max<int64_t>(1, std::min(r.max_groups, r.samples / r.min_group_frames)));
+        edges = cut_evenly(r.samples,
+                           std::max<int64_t>(1, std::min(r.max_groups, r.samples / r.min_group_frames)));
     } else {
         edges = cut_by_energy(energy, r);
     }

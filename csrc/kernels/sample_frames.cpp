@@ -9,7 +9,8 @@ namespace ov2::kernels {
 namespace {
 
 double time_of(const SampleRequest& r, int64_t frame) {
-    return static_cast<double>((r.pts[frame] - r.pts[0]) * r.time_base_num) / static_cast<double>(r.time_base_den);
+    return static_cast<double>((r.pts[frame] - r.pts[0]) * r.time_base_num) /
+           static_cast<double>(r.time_base_den);
 }
 
 // First frame in [0, frames) for which `late` holds, where it holds from some frame on.
@@ -27,7 +28,8 @@ int64_t first_frame(int64_t frames, Late late) {
     return low;
 }
 
-// Frames nearest in time to instants spaced by 1 / sample_fps; empty where there would be more than max_samples.
+// Frames nearest in time to instants spaced by 1 / sample_fps; empty where there would be more than
+// max_samples.
 std::vector<int64_t> by_rate(const SampleRequest& r, int64_t first, int64_t last) {
     double start = time_of(r, first);
     double count = std::floor((time_of(r, last) - start) * r.sample_fps + 1e-9) + 1.0;
@@ -35,7 +37,8 @@ std::vector<int64_t> by_rate(const SampleRequest& r, int64_t first, int64_t last
     if (count > static_cast<double>(r.max_samples)) return frame_ids;
     for (int64_t k = 0; k < static_cast<int64_t>(count); ++k) {
         double instant = start + static_cast<double>(k) / r.sample_fps;
-        int64_t frame = std::clamp(first_frame(r.frames, [&](int64_t t) { return time_of(r, t) >= instant; }), first, last);
+        int64_t frame = std::clamp(first_frame(r.frames, [&](int64_t t) { return time_of(r, t) >= instant; }),
+                                   first, last);
         if (frame > first && instant - time_of(r, frame - 1) <= time_of(r, frame) - instant) --frame;
         if (frame_ids.empty() || frame > frame_ids.back()) frame_ids.push_back(frame);
     }
@@ -46,7 +49,8 @@ std::vector<int64_t> by_count(int64_t first, int64_t last, int64_t max_samples) 
     int64_t frames = last - first + 1;
     int64_t count = std::min(max_samples, frames);
     std::vector<int64_t> frame_ids(static_cast<size_t>(count), first);
-    for (int64_t i = 1; i < count; ++i) frame_ids[static_cast<size_t>(i)] = first + i * (frames - 1) / (count - 1);
+    for (int64_t i = 1; i < count; ++i)
+        frame_ids[static_cast<size_t>(i)] = first + i * (frames - 1) / (count - 1);
     return frame_ids;
 }
 

@@ -14,16 +14,16 @@ void attenuate(const int32_t* scores, int64_t blocks, const int32_t* attenuation
                int32_t* attenuated) {
     order.resize(static_cast<size_t>(blocks));
     std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-        return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
-    });
+    std::sort(order.begin(), order.end(),
+              [&](int32_t a, int32_t b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
     for (int64_t rank = 0; rank < blocks; ++rank) {
         int32_t b = order[static_cast<size_t>(rank)];
         attenuated[b] = static_cast<int32_t>(int64_t{scores[b]} * attenuation[rank] >> 16);
     }
 }
 
-// First candidate frame of each of `stretches` stretches of equal saliency mass, and the end: stretches + 1 edges.
+// First candidate frame of each of `stretches` stretches of equal saliency mass, and the end: stretches + 1
+// edges.
 std::vector<int64_t> stretch_edges(const std::vector<int32_t>& attenuated, int64_t blocks, int64_t frames,
                                    int64_t stretches) {
     std::vector<int64_t> mass(static_cast<size_t>(frames), 0);
@@ -47,7 +47,8 @@ std::vector<int64_t> stretch_edges(const std::vector<int32_t>& attenuated, int64
         before += mass[static_cast<size_t>(t)];
     }
     for (int64_t r = 1; r < stretches; ++r) {
-        edges[static_cast<size_t>(r)] = std::max(edges[static_cast<size_t>(r)], edges[static_cast<size_t>(r) - 1] + 1);
+        edges[static_cast<size_t>(r)] =
+            std::max(edges[static_cast<size_t>(r)], edges[static_cast<size_t>(r) - 1] + 1);
     }
     for (int64_t r = 0; r < stretches; ++r) {
         edges[static_cast<size_t>(r)] = std::min(edges[static_cast<size_t>(r)], frames - (stretches - r));
@@ -55,9 +56,10 @@ std::vector<int64_t> stretch_edges(const std::vector<int32_t>& attenuated, int64
     return edges;
 }
 
-// The `count` best of the blocks [begin, end): score descending, index ascending; returned ascending by index.
-void best_blocks(const std::vector<int32_t>& attenuated, int64_t begin, int64_t end, int64_t count, int64_t offset,
-                 std::vector<int64_t>& scratch, int64_t* selected) {
+// The `count` best of the blocks [begin, end): score descending, index ascending; returned ascending by
+// index.
+void best_blocks(const std::vector<int32_t>& attenuated, int64_t begin, int64_t end, int64_t count,
+                 int64_t offset, std::vector<int64_t>& scratch, int64_t* selected) {
     scratch.resize(static_cast<size_t>(end - begin));
     std::iota(scratch.begin(), scratch.end(), begin);
     auto last = scratch.begin() + count;
@@ -70,8 +72,8 @@ void best_blocks(const std::vector<int32_t>& attenuated, int64_t begin, int64_t 
     std::transform(scratch.begin(), last, selected, [&](int64_t block) { return block + offset; });
 }
 
-void select_in_group(const int32_t* scores, int64_t blocks, int64_t first, int64_t samples, const int32_t* attenuation,
-                     int64_t images_per_group, bool global, int64_t* selected) {
+void select_in_group(const int32_t* scores, int64_t blocks, int64_t first, int64_t samples,
+                     const int32_t* attenuation, int64_t images_per_group, bool global, int64_t* selected) {
     std::iota(selected, selected + blocks, first * blocks);
     selected += blocks;
     int64_t canvases = canvases_in_group(samples, images_per_group) - 1;
@@ -90,21 +92,26 @@ void select_in_group(const int32_t* scores, int64_t blocks, int64_t first, int64
     }
     std::vector<int64_t> edges = stretch_edges(attenuated, blocks, frames, canvases);
     for (int64_t r = 0; r < canvases; ++r) {
-        best_blocks(attenuated, edges[static_cast<size_t>(r)] * blocks, edges[static_cast<size_t>(r) + 1] * blocks,
-                    blocks, offset, scratch, selected + r * blocks);
+        best_blocks(attenuated, edges[static_cast<size_t>(r)] * blocks,
+                    edges[static_cast<size_t>(r) + 1] * blocks, blocks, offset, scratch,
+                    selected + r * blocks);
     }
 }
 
 }  // namespace
 
-int64_t canvases_in_group(int64_t samples, int64_t images_per_group) { return std::min(samples, images_per_group); }
+int64_t canvases_in_group(int64_t samples, int64_t images_per_group) {
+    return std::min(samples, images_per_group);
+}
 
 void select_blocks(const int32_t* scores, int64_t blocks, const int64_t* group_edges, int64_t groups,
-                   const int32_t* attenuation, int64_t images_per_group, bool global, int threads, int64_t* selected) {
+                   const int32_t* attenuation, int64_t images_per_group, bool global, int threads,
+                   int64_t* selected) {
     std::vector<int64_t> first_canvas(static_cast<size_t>(groups) + 1, 0);
     for (int64_t k = 0; k < groups; ++k) {
         first_canvas[static_cast<size_t>(k) + 1] =
-            first_canvas[static_cast<size_t>(k)] + canvases_in_group(group_edges[k + 1] - group_edges[k], images_per_group);
+            first_canvas[static_cast<size_t>(k)] +
+            canvases_in_group(group_edges[k + 1] - group_edges[k], images_per_group);
     }
     parallel_for(groups, threads, [&](int64_t k) {
         select_in_group(scores, blocks, group_edges[k], group_edges[k + 1] - group_edges[k], attenuation,

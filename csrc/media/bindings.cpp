@@ -71,7 +71,8 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
                       const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
                       const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
                       py::object progress) {
-    require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0, "height and width must be positive multiples of 4");
+    require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0,
+            "height and width must be positive multiples of 4");
     require(threads >= 1, "threads must be at least 1");
     py::ssize_t rows = size.size();
     py::ssize_t n = frame_indices.size();
@@ -91,7 +92,8 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     for (py::ssize_t i = 0; i < n; ++i) {
         int64_t previous = i == 0 ? -1 : request.frame_indices[static_cast<size_t>(i) - 1];
         int64_t index = request.frame_indices[static_cast<size_t>(i)];
-        require(index > previous && index < rows, "frame_indices must be strictly increasing and within the packet table");
+        require(index > previous && index < rows,
+                "frame_indices must be strictly increasing and within the packet table");
     }
     request.height = height;
     request.width = width;
@@ -100,16 +102,20 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
 
     py::ssize_t h = height, w = width;
     Array<uint8_t> frames({n, h, w, py::ssize_t{3}}), luma({n, h, w}), prev_luma({n, h, w});
-    auto motion_field = py::module_::import("numpy").attr("zeros")(py::make_tuple(n, h / 4, w / 4, 2), "int16").cast<Array<int16_t>>();
+    auto motion_field = py::module_::import("numpy")
+                            .attr("zeros")(py::make_tuple(n, h / 4, w / 4, 2), "int16")
+                            .cast<Array<int16_t>>();
     Array<int64_t> packet_bytes(n), sample_pts(n);
     Array<uint8_t> pict_types(n), substituted(n);
-    media::SampleArrays arrays{frames.mutable_data(),       luma.mutable_data(),       prev_luma.mutable_data(),
-                               motion_field.mutable_data(), packet_bytes.mutable_data(), sample_pts.mutable_data(),
+    media::SampleArrays arrays{frames.mutable_data(),       luma.mutable_data(),
+                               prev_luma.mutable_data(),    motion_field.mutable_data(),
+                               packet_bytes.mutable_data(), sample_pts.mutable_data(),
                                pict_types.mutable_data(),   substituted.mutable_data()};
     media::ReadStatistics statistics;
     Poll poll(std::move(progress));
     {
-        py::gil_scoped_release release;  // reading writes only into the arrays above, which nobody else holds yet
+        py::gil_scoped_release
+            release;  // reading writes only into the arrays above, which nobody else holds yet
         request.poll = [&poll](int64_t done) { poll(done); };
         statistics = media::read_samples(request, arrays);
     }
@@ -131,8 +137,9 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
 py::dict ffmpeg_versions() {
     py::dict versions;
     auto add = [&](const char* name, unsigned version) {
-        versions[name] = std::to_string(AV_VERSION_MAJOR(version)) + "." + std::to_string(AV_VERSION_MINOR(version)) +
-                         "." + std::to_string(AV_VERSION_MICRO(version));
+        versions[name] = std::to_string(AV_VERSION_MAJOR(version)) + "." +
+                         std::to_string(AV_VERSION_MINOR(version)) + "." +
+                         std::to_string(AV_VERSION_MICRO(version));
     };
     versions["ffmpeg"] = std::string(av_version_info());
     add("libavformat", avformat_version());
@@ -162,10 +169,10 @@ void bind_media(py::module_& m) {
     av_log_set_level(AV_LOG_QUIET);  // what goes wrong is raised, not printed
     py::register_local_exception_translator(translate);
     m.def("probe", &probe, py::arg("path"));
-    m.def("read_samples", &read_samples, py::arg("path"), py::arg("size").noconvert(), py::arg("pts").noconvert(),
-          py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(), py::arg("has_timestamps"),
-          py::arg("frame_indices").noconvert(), py::arg("height"), py::arg("width"), py::arg("threads"),
-          py::arg("motion"), py::arg("progress"));
+    m.def("read_samples", &read_samples, py::arg("path"), py::arg("size").noconvert(),
+          py::arg("pts").noconvert(), py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
+          py::arg("has_timestamps"), py::arg("frame_indices").noconvert(), py::arg("height"),
+          py::arg("width"), py::arg("threads"), py::arg("motion"), py::arg("progress"));
     m.def("ffmpeg_versions", &ffmpeg_versions);
 }
 

@@ -32,14 +32,18 @@ ByteSource::ByteSource(const std::string& path) {
     fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) throw FileError(errno, path);
     struct stat status {};
-    int code = fstat(fd_, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    int code = fstat(fd_, &status) != 0  ? errno
+               : S_ISREG(status.st_mode) ? 0
+               : S_ISDIR(status.st_mode) ? EISDIR
+                                         : EINVAL;
     if (code != 0) {
         close(fd_);
         throw FileError(code, path);
     }
     size_ = status.st_size;
     auto* buffer = static_cast<unsigned char*>(av_malloc(kBufferSize));
-    context_.reset(avio_alloc_context(buffer, kBufferSize, 0, this, &ByteSource::read, nullptr, &ByteSource::seek));
+    context_.reset(
+        avio_alloc_context(buffer, kBufferSize, 0, this, &ByteSource::read, nullptr, &ByteSource::seek));
     if (!context_) {
         av_free(buffer);
         close(fd_);
@@ -53,7 +57,8 @@ ByteSource::~ByteSource() {
 }
 
 bool ByteSource::has_movie_fragments() const {
-    // Walks the top-level boxes (ISO/IEC 14496-12, 4.2): 32-bit size, type, and a 64-bit size where the first is 1.
+    // Walks the top-level boxes (ISO/IEC 14496-12, 4.2): 32-bit size, type, and a 64-bit size where the first
+    // is 1.
     for (int64_t offset = 0; offset + 8 <= size_;) {
         uint8_t header[16] = {};
         if (pread(fd_, header, sizeof header, offset) < 8) break;
@@ -88,10 +93,16 @@ int64_t ByteSource::seek(void* self, int64_t offset, int whence) {
     auto* source = static_cast<ByteSource*>(self);
     if (whence == AVSEEK_SIZE) return source->size_;
     switch (whence & ~AVSEEK_FORCE) {
-        case SEEK_SET: break;
-        case SEEK_CUR: offset += source->position_; break;
-        case SEEK_END: offset += source->size_; break;
-        default: return AVERROR(EINVAL);
+        case SEEK_SET:
+            break;
+        case SEEK_CUR:
+            offset += source->position_;
+            break;
+        case SEEK_END:
+            offset += source->size_;
+            break;
+        default:
+            return AVERROR(EINVAL);
     }
     if (offset < 0) return AVERROR(EINVAL);
     source->position_ = offset;

@@ -6,9 +6,13 @@
 namespace ov2::media {
 namespace {
 
-uint8_t clamp_pixel(int value) { return static_cast<uint8_t>(std::clamp(value >> 16, 0, 255)); }
+uint8_t clamp_pixel(int value) {
+    return static_cast<uint8_t>(std::clamp(value >> 16, 0, 255));
+}
 
-int fixed(double value) { return static_cast<int>(std::floor(value * 65536.0 + 0.5)); }
+int fixed(double value) {
+    return static_cast<int>(std::floor(value * 65536.0 + 0.5));
+}
 
 }  // namespace
 
@@ -17,12 +21,21 @@ ColorMatrix color_matrix(AVColorSpace space, bool full_range, int coded_height) 
     double kr = 0.299, kb = 0.114;
     switch (space) {
         case AVCOL_SPC_BT470BG:
-        case AVCOL_SPC_SMPTE170M: break;
-        case AVCOL_SPC_FCC: kr = 0.30, kb = 0.11; break;
-        case AVCOL_SPC_SMPTE240M: kr = 0.212, kb = 0.087; break;
+        case AVCOL_SPC_SMPTE170M:
+            break;
+        case AVCOL_SPC_FCC:
+            kr = 0.30, kb = 0.11;
+            break;
+        case AVCOL_SPC_SMPTE240M:
+            kr = 0.212, kb = 0.087;
+            break;
         case AVCOL_SPC_BT2020_NCL:
-        case AVCOL_SPC_BT2020_CL: kr = 0.2627, kb = 0.0593; break;
-        case AVCOL_SPC_BT709: kr = 0.2126, kb = 0.0722; break;
+        case AVCOL_SPC_BT2020_CL:
+            kr = 0.2627, kb = 0.0593;
+            break;
+        case AVCOL_SPC_BT709:
+            kr = 0.2126, kb = 0.0722;
+            break;
         default:
             if (coded_height >= 720) kr = 0.2126, kb = 0.0722;
     }

@@ -64,7 +64,8 @@ bool Demuxer::read(AVPacket& packet) {
         av_packet_unref(&packet);
         int result = av_read_frame(format_.get(), &packet);
         if (result == AVERROR(EAGAIN)) continue;
-        // A file that was cut off ends early; samples that are then missing are reported by whoever wants them.
+        // A file that was cut off ends early; samples that are then missing are reported by whoever wants
+        // them.
         if (result < 0) return false;
         if (packet.stream_index == stream_->index && packet.size > 0) return true;
     }

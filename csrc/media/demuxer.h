@@ -12,7 +12,8 @@ namespace ov2::media {
 
 class Demuxer {
   public:
-    // `table_only`: nobody will look at the payload, so it is not read where the container has a sample table.
+    // `table_only`: nobody will look at the payload, so it is not read where the container has a sample
+    // table.
     Demuxer(const std::string& path, bool table_only);
 
     // The next coded picture, or false at the end. Packets of other streams and empty ones are passed over.

@@ -25,11 +25,14 @@ MotionEstimator::MotionEstimator(int width, int height)
     std::string format = "video_size=" + std::to_string(width) + "x" + std::to_string(height) +
                          ":pix_fmt=gray:time_base=1/1:pixel_aspect=1/1";
     AVFilterContext* filter = nullptr;
-    check(avfilter_graph_create_filter(&source_, avfilter_get_by_name("buffer"), "in", format.c_str(), nullptr, graph_.get()),
+    check(avfilter_graph_create_filter(&source_, avfilter_get_by_name("buffer"), "in", format.c_str(),
+                                       nullptr, graph_.get()),
           kName, "take pictures");
-    check(avfilter_graph_create_filter(&filter, matcher, "match", "method=tss:mb_size=16:search_param=16", nullptr, graph_.get()),
+    check(avfilter_graph_create_filter(&filter, matcher, "match", "method=tss:mb_size=16:search_param=16",
+                                       nullptr, graph_.get()),
           kName, "start");
-    check(avfilter_graph_create_filter(&sink_, avfilter_get_by_name("buffersink"), "out", nullptr, nullptr, graph_.get()),
+    check(avfilter_graph_create_filter(&sink_, avfilter_get_by_name("buffersink"), "out", nullptr, nullptr,
+                                       graph_.get()),
           kName, "hand out vectors");
     check(avfilter_link(source_, 0, filter, 0), kName, "link");
     check(avfilter_link(filter, 0, sink_, 0), kName, "link");
@@ -52,8 +55,8 @@ void MotionEstimator::push(const uint8_t* plane) {
 }
 
 void MotionEstimator::estimate(const uint8_t* luma, const uint8_t* previous, int16_t* vectors) {
-    // The filter answers for a picture once its successor is there, so the picture is its own successor: the search
-    // towards that one ends at once.
+    // The filter answers for a picture once its successor is there, so the picture is its own successor: the
+    // search towards that one ends at once.
     push(previous);
     push(luma);
     push(luma);

@@ -9,13 +9,14 @@
 
 namespace ov2::media {
 
-// libavfilter's mestimate between two luma planes of canvas size. One object serves one thread; a result depends on
-// its two planes alone, never on what was estimated before.
+// libavfilter's mestimate between two luma planes of canvas size. One object serves one thread; a result
+// depends on its two planes alone, never on what was estimated before.
 class MotionEstimator {
   public:
     MotionEstimator(int width, int height);
 
-    // Fills vectors, zero on entry, [height/4, width/4, 2] with quarter pixels from `luma` back into `previous`.
+    // Fills vectors, zero on entry, [height/4, width/4, 2] with quarter pixels from `luma` back into
+    // `previous`.
     void estimate(const uint8_t* luma, const uint8_t* previous, int16_t* vectors);
 
   private:

@@ -17,7 +17,8 @@ std::vector<int> first_cells(int64_t source, int64_t canvas) {
     return first;
 }
 
-// The cells whose centres lie in the source interval [begin, end), which may run backwards on the upright axis.
+// The cells whose centres lie in the source interval [begin, end), which may run backwards on the upright
+// axis.
 std::pair<int, int> covered(const std::vector<int>& first, int begin, int end, bool flip) {
     int size = static_cast<int>(first.size()) - 1;
     begin = std::clamp(begin, 0, size);
@@ -30,7 +31,9 @@ std::pair<int, int> covered(const std::vector<int>& first, int begin, int end, b
     return {first[static_cast<size_t>(begin)], first[static_cast<size_t>(end)]};
 }
 
-int16_t saturate(int value) { return static_cast<int16_t>(std::clamp(value, -32768, 32767)); }
+int16_t saturate(int value) {
+    return static_cast<int16_t>(std::clamp(value, -32768, 32767));
+}
 
 // value * canvas / (distance * source), to nearest, halves away from zero.
 int16_t rescale(int64_t value, int64_t canvas, int64_t distance, int64_t source) {

@@ -24,10 +24,11 @@ class MotionField {
     int cells_y() const { return height_ / kCell; }
     int64_t cells() const { return int64_t{cells_x()} * cells_y(); }
 
-    // Rasterises vectors of a picture of the given coded size into `vectors` [cells, 2], in quarter pixels of the
-    // source over the whole distance to the reference, and notes each cell's side. Cells no block covers stay 0.
-    void rasterize(const AVMotionVector* list, size_t count, int coded_width, int coded_height, int16_t* vectors,
-                   Side* sides);
+    // Rasterises vectors of a picture of the given coded size into `vectors` [cells, 2], in quarter pixels of
+    // the source over the whole distance to the reference, and notes each cell's side. Cells no block covers
+    // stay 0.
+    void rasterize(const AVMotionVector* list, size_t count, int coded_width, int coded_height,
+                   int16_t* vectors, Side* sides);
 
     // Turns what rasterize left into quarter pixels of the canvas per frame, in place.
     void normalize(int coded_width, int coded_height, int64_t past_distance, int64_t future_distance,
@@ -39,7 +40,8 @@ class MotionField {
     int width_, height_;
     Orientation orientation_;
     int coded_width_ = 0, coded_height_ = 0;
-    // first_x_[x] is the first cell whose centre lies at or right of the upright source column x; likewise rows.
+    // first_x_[x] is the first cell whose centre lies at or right of the upright source column x; likewise
+    // rows.
     std::vector<int> first_x_, first_y_;
 };
 

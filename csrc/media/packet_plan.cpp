@@ -39,8 +39,8 @@ PacketPlan::PacketPlan(const PacketTable& table, const std::vector<int64_t>& sam
 }
 
 int64_t PacketPlan::reordering() const {
-    // For the picture that waits longest, all that are displayed before it have been decoded, so that what else has
-    // been decoded is displayed after it.
+    // For the picture that waits longest, all that are displayed before it have been decoded, so that what
+    // else has been decoded is displayed after it.
     int64_t decoded = 0;
     int64_t most = 0;
     for (int64_t row : rows_) {

@@ -27,8 +27,8 @@ class PacketPlan {
     // Whether all pictures wanted lie before the packet `index` in decode order.
     bool finished(int64_t index) const { return index > last_needed_; }
 
-    // Whether the packet serves nothing wanted, provided that the next keyframe is a clean point of access: then the
-    // caller keeps it back until that keyframe tells.
+    // Whether the packet serves nothing wanted, provided that the next keyframe is a clean point of access:
+    // then the caller keeps it back until that keyframe tells.
     bool may_skip_to_next_key(int64_t index) const;
 
   private:
@@ -37,7 +37,8 @@ class PacketPlan {
     std::vector<uint8_t> needed_;       // by row
     std::vector<int64_t> next_needed_;  // by decode order: the first wanted packet at or after
     std::vector<int64_t> next_key_;     // by decode order: the first keyframe after
-    std::vector<uint8_t> leads_;        // by decode order: a keyframe that wanted pictures follow but are shown before
+    std::vector<uint8_t>
+        leads_;  // by decode order: a keyframe that wanted pictures follow but are shown before
     int64_t last_needed_ = -1;
 };
 

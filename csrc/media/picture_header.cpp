@@ -3,8 +3,8 @@
 namespace ov2::media {
 namespace {
 
-// The first NAL unit header byte that `wanted` accepts, or -1. Handles both framings: length prefixes (avcC) and start
-// codes (Annex B).
+// The first NAL unit header byte that `wanted` accepts, or -1. Handles both framings: length prefixes (avcC)
+// and start codes (Annex B).
 template <typename Wanted>
 int first_nal_header(const uint8_t* data, int size, int length_size, Wanted wanted) {
     if (length_size > 0) {
@@ -26,7 +26,8 @@ int first_nal_header(const uint8_t* data, int size, int length_size, Wanted want
     return -1;
 }
 
-// NAL unit length prefix in bytes, from avcC (ISO/IEC 14496-15, 5.3.3.1) or hvcC (8.3.3.1); 0 means start codes.
+// NAL unit length prefix in bytes, from avcC (ISO/IEC 14496-15, 5.3.3.1) or hvcC (8.3.3.1); 0 means start
+// codes.
 int nal_length_size(const AVCodecParameters& codec, int field_offset) {
     bool is_record = codec.extradata_size > field_offset && codec.extradata[0] == 1;
     return is_record ? (codec.extradata[field_offset] & 3) + 1 : 0;
@@ -76,8 +77,10 @@ PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t*
             header.shown = size < 1 || (data[0] >> 4 & 1) == 1;  // show_frame (RFC 6386, 9.1)
             break;
         case AV_CODEC_ID_VP9:
-        case AV_CODEC_ID_AV1: break;
-        default: header.clean_access = false;
+        case AV_CODEC_ID_AV1:
+            break;
+        default:
+            header.clean_access = false;
     }
     return header;
 }
@@ -93,8 +96,10 @@ bool exports_motion_vectors(AVCodecID codec) {
         case AV_CODEC_ID_MSMPEG4V2:
         case AV_CODEC_ID_MSMPEG4V3:
         case AV_CODEC_ID_WMV1:
-        case AV_CODEC_ID_WMV2: return true;
-        default: return false;
+        case AV_CODEC_ID_WMV2:
+            return true;
+        default:
+            return false;
     }
 }
 

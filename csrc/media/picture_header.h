@@ -8,9 +8,9 @@
 namespace ov2::media {
 
 struct PictureHeader {
-    bool shown = true;           // false for a VP8 alternate reference, which is never displayed
-    bool reference = true;       // other pictures may be predicted from it
-    bool clean_access = false;   // what follows it in decode and display order needs nothing before it
+    bool shown = true;          // false for a VP8 alternate reference, which is never displayed
+    bool reference = true;      // other pictures may be predicted from it
+    bool clean_access = false;  // what follows it in decode and display order needs nothing before it
 };
 
 // `key` is the container's keyframe flag.

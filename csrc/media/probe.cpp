@@ -46,18 +46,21 @@ PacketTable probe(const std::string& path) {
     table.container = demuxer.container();
     table.width = stream->codecpar->width;
     table.height = stream->codecpar->height;
-    if (table.width <= 0 || table.height <= 0) throw VideoError(path + ": the size of its pictures is unknown");
+    if (table.width <= 0 || table.height <= 0)
+        throw VideoError(path + ": the size of its pictures is unknown");
     table.orientation = demuxer.orientation();
     table.time_base = stream->time_base;
     // Without timestamps the average is the demuxer's guess, and what the bitstream states is better.
     table.frame_rate = table.has_timestamps ? stream->avg_frame_rate : demuxer.stated_frame_rate();
-    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = demuxer.stated_frame_rate();
+    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0)
+        table.frame_rate = demuxer.stated_frame_rate();
     if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = AVRational{25, 1};
 
     if (table.has_timestamps) {
         std::vector<size_t> order(table.pts.size());
         std::iota(order.begin(), order.end(), size_t{0});
-        std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return table.pts[a] < table.pts[b]; });
+        std::stable_sort(order.begin(), order.end(),
+                         [&](size_t a, size_t b) { return table.pts[a] < table.pts[b]; });
         table.size = permuted(table.size, order);
         table.pts = permuted(table.pts, order);
         table.is_key = permuted(table.is_key, order);

@@ -22,7 +22,8 @@ using SharedFrame = std::shared_ptr<const AVFrame>;
 // What one conversion thread owns.
 struct Converter {
     Converter(const ReadRequest& request, Orientation orientation)
-        : resizer(request.width, request.height, orientation), field(request.width, request.height, orientation) {}
+        : resizer(request.width, request.height, orientation),
+          field(request.width, request.height, orientation) {}
     Resizer resizer;
     MotionField field;
     std::optional<MotionEstimator> estimator;
@@ -64,7 +65,8 @@ class SampleReader {
         }
         if (next_sample_ < samples()) {
             throw VideoError(request_.path + ": cannot decode frame " + std::to_string(wanted()) + " of " +
-                             std::to_string(table_.size.size()) + ": the stream ends or breaks off before it");
+                             std::to_string(table_.size.size()) +
+                             ": the stream ends or breaks off before it");
         }
         pool_.finish([this] { request_.poll(next_sample_); });
         for (int64_t i = 0; motion_ == MotionSource::codec && i < samples(); ++i) normalize(i);
@@ -81,7 +83,8 @@ class SampleReader {
         const AVCodecParameters* parameters = demuxer_.stream()->codecpar;
         shim::Codec* codec = avcodec_find_decoder(parameters->codec_id);
         if (codec == nullptr) {
-            throw VideoError(request_.path + ": this FFmpeg has no decoder for " + avcodec_get_name(parameters->codec_id));
+            throw VideoError(request_.path + ": this FFmpeg has no decoder for " +
+                             avcodec_get_name(parameters->codec_id));
         }
         decoder_.reset(avcodec_alloc_context3(codec));
         if (!decoder_) throw std::bad_alloc();
@@ -95,16 +98,19 @@ class SampleReader {
         check(avcodec_open2(decoder_.get(), codec, nullptr), request_.path, "open the decoder");
     }
 
-    // Whether packets may be kept from the decoder. Without timestamps nobody knows which picture they are; and the
-    // MPEG-4 and MPEG-2 decoders export some vectors left over from pictures before, so that they must see all of them.
+    // Whether packets may be kept from the decoder. Without timestamps nobody knows which picture they are;
+    // and the MPEG-4 and MPEG-2 decoders export some vectors left over from pictures before, so that they
+    // must see all of them.
     bool may_skip() const {
-        return table_.has_timestamps && (motion_ != MotionSource::codec || demuxer_.codec() == AV_CODEC_ID_H264);
+        return table_.has_timestamps &&
+               (motion_ != MotionSource::codec || demuxer_.codec() == AV_CODEC_ID_H264);
     }
 
-    // With frame threads a decoder may export the vectors of a picture that another thread has not finished, and some
-    // are lost. The H.264 decoder hands out a picture once `has_b_frames` others wait behind it. When that exceeds the
-    // stream's reordering by the number of threads, every picture handed out was decoded a full round of threads ago
-    // and is whole. Decoders without such a delay run without frame threads.
+    // With frame threads a decoder may export the vectors of a picture that another thread has not finished,
+    // and some are lost. The H.264 decoder hands out a picture once `has_b_frames` others wait behind it.
+    // When that exceeds the stream's reordering by the number of threads, every picture handed out was
+    // decoded a full round of threads ago and is whole. Decoders without such a delay run without frame
+    // threads.
     void make_vectors_exact() {
         constexpr int64_t kMostDelayed = 15;  // the H.264 decoder holds 16 pictures at most
         int64_t reordering = std::max<int64_t>(decoder_->has_b_frames, plan_.reordering());
@@ -122,7 +128,8 @@ class SampleReader {
         if (next_sample_ < samples()) return false;
         if (motion_ != MotionSource::codec || samples() == 0) return true;
         if (arrays_.pict_types[samples() - 1] != 'B') return true;
-        for (auto row = static_cast<size_t>(request_.frame_indices.back()) + 1; row < reference_.size(); ++row) {
+        for (auto row = static_cast<size_t>(request_.frame_indices.back()) + 1; row < reference_.size();
+             ++row) {
             if (reference_[row] == kUnknown) return false;
             if (reference_[row] != 0) return true;
         }
@@ -136,7 +143,8 @@ class SampleReader {
                                                    (packet.flags & AV_PKT_FLAG_KEY) != 0);
         packet_sizes_.push_back(packet.size);
         packet_references_.push_back(header.reference);
-        // The decoder hands a packet's pts on to its picture, so the packet's place in decode order travels there.
+        // The decoder hands a packet's pts on to its picture, so the packet's place in decode order travels
+        // there.
         packet.pts = index;
         packet.dts = AV_NOPTS_VALUE;
         if (row >= 0 && table_.has_timestamps) reference_[static_cast<size_t>(row)] = header.reference;
@@ -180,11 +188,13 @@ class SampleReader {
         held_.clear();
     }
 
-    // A packet the decoder cannot use is passed over, as players do: samples that are lost by it are found missing.
+    // A packet the decoder cannot use is passed over, as players do: samples that are lost by it are found
+    // missing.
     void send(const AVPacket* packet) {
         for (;;) {
             int result = avcodec_send_packet(decoder_.get(), packet);
-            if (result < 0 && result != AVERROR(EAGAIN) && result != AVERROR_INVALIDDATA && result != AVERROR_EOF) {
+            if (result < 0 && result != AVERROR(EAGAIN) && result != AVERROR_INVALIDDATA &&
+                result != AVERROR_EOF) {
                 check(result, request_.path, "decode it");
             }
             receive();
@@ -226,8 +236,9 @@ class SampleReader {
         arrays_.pict_types[i] = static_cast<uint8_t>(av_get_picture_type_char(frame->pict_type));
         arrays_.substituted[i] = substituted;
         arrays_.pts[i] = table_.pts[static_cast<size_t>(row)];
-        arrays_.packet_bytes[i] = table_.has_timestamps || !by_packet ? table_.size[static_cast<size_t>(row)]
-                                                                      : packet_sizes_[static_cast<size_t>(index)];
+        arrays_.packet_bytes[i] = table_.has_timestamps || !by_packet
+                                      ? table_.size[static_cast<size_t>(row)]
+                                      : packet_sizes_[static_cast<size_t>(index)];
         coded_sizes_[static_cast<size_t>(i)] = {frame->width, frame->height};
         // A keyframe has no motion, nor has a picture that merely stands in for another.
         bool still = substituted || is_keyframe(row, *frame);
@@ -250,8 +261,9 @@ class SampleReader {
         if (motion_ == MotionSource::codec) {
             const AVFrameSideData* side = av_frame_get_side_data(&frame, AV_FRAME_DATA_MOTION_VECTORS);
             if (side == nullptr) return;
-            c.field.rasterize(reinterpret_cast<const AVMotionVector*>(side->data), side->size / sizeof(AVMotionVector),
-                              frame.width, frame.height, vectors, sides_.data() + i * cells_);
+            c.field.rasterize(reinterpret_cast<const AVMotionVector*>(side->data),
+                              side->size / sizeof(AVMotionVector), frame.width, frame.height, vectors,
+                              sides_.data() + i * cells_);
         } else if (motion_ == MotionSource::estimated) {
             if (!c.estimator) c.estimator.emplace(request_.width, request_.height);
             c.estimator->estimate(luma, prev_luma, vectors);
@@ -269,7 +281,7 @@ class SampleReader {
         auto [width, height] = coded_sizes_[static_cast<size_t>(i)];
         MotionField field(request_.width, request_.height, orientation_);
         field.normalize(width, height, distance(-1), distance(1), arrays_.motion + 2 * i * cells_,
-                         sides_.data() + i * cells_);
+                        sides_.data() + i * cells_);
     }
 
     const ReadRequest& request_;
@@ -301,7 +313,8 @@ class SampleReader {
 }  // namespace
 
 MotionSource motion_source(AVCodecID codec, const PacketTable& table, MotionSource wanted) {
-    bool all_key = std::all_of(table.is_key.begin(), table.is_key.end(), [](uint8_t key) { return key != 0; });
+    bool all_key =
+        std::all_of(table.is_key.begin(), table.is_key.end(), [](uint8_t key) { return key != 0; });
     if (all_key) return MotionSource::none;
     return wanted == MotionSource::codec && !exports_motion_vectors(codec) ? MotionSource::estimated : wanted;
 }

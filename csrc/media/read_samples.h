@@ -24,7 +24,8 @@ struct ReadRequest {
     std::function<void(int64_t)> poll;
 };
 
-// One row per sample; every array is C-contiguous and zero on entry where `motion` and `substituted` are concerned.
+// One row per sample; every array is C-contiguous and zero on entry where `motion` and `substituted` are
+// concerned.
 struct SampleArrays {
     uint8_t* frames;        // [N, H, W, 3]
     uint8_t* luma;          // [N, H, W]
@@ -44,8 +45,8 @@ struct ReadStatistics {
 
 ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arrays);
 
-// What read_samples uses when `wanted` is asked for: codecs without exported vectors are estimated, and where every
-// picture is a keyframe there is no motion at all.
+// What read_samples uses when `wanted` is asked for: codecs without exported vectors are estimated, and where
+// every picture is a keyframe there is no motion at all.
 MotionSource motion_source(AVCodecID codec, const PacketTable& table, MotionSource wanted);
 
 }  // namespace ov2::media

@@ -27,20 +27,28 @@ bool is_full_range(const AVFrame& frame) {
         case AV_PIX_FMT_YUVJ422P:
         case AV_PIX_FMT_YUVJ444P:
         case AV_PIX_FMT_YUVJ440P:
-        case AV_PIX_FMT_YUVJ411P: return true;
-        default: return frame.color_range == AVCOL_RANGE_JPEG;
+        case AV_PIX_FMT_YUVJ411P:
+            return true;
+        default:
+            return frame.color_range == AVCOL_RANGE_JPEG;
     }
 }
 
 // The yuvj formats are the yuv ones with the range said twice.
 AVPixelFormat without_range(int format) {
     switch (format) {
-        case AV_PIX_FMT_YUVJ420P: return AV_PIX_FMT_YUV420P;
-        case AV_PIX_FMT_YUVJ422P: return AV_PIX_FMT_YUV422P;
-        case AV_PIX_FMT_YUVJ444P: return AV_PIX_FMT_YUV444P;
-        case AV_PIX_FMT_YUVJ440P: return AV_PIX_FMT_YUV440P;
-        case AV_PIX_FMT_YUVJ411P: return AV_PIX_FMT_YUV411P;
-        default: return static_cast<AVPixelFormat>(format);
+        case AV_PIX_FMT_YUVJ420P:
+            return AV_PIX_FMT_YUV420P;
+        case AV_PIX_FMT_YUVJ422P:
+            return AV_PIX_FMT_YUV422P;
+        case AV_PIX_FMT_YUVJ444P:
+            return AV_PIX_FMT_YUV444P;
+        case AV_PIX_FMT_YUVJ440P:
+            return AV_PIX_FMT_YUV440P;
+        case AV_PIX_FMT_YUVJ411P:
+            return AV_PIX_FMT_YUV411P;
+        default:
+            return static_cast<AVPixelFormat>(format);
     }
 }
 
@@ -48,15 +56,16 @@ bool is_rgb(const AVPixFmtDescriptor& format) {
     return (format.flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) != 0;
 }
 
-// Whether plane 0 of the format is 8-bit luma and nothing else. Deeper luma goes the way that colour goes, so that
-// both round alike.
+// Whether plane 0 of the format is 8-bit luma and nothing else. Deeper luma goes the way that colour goes, so
+// that both round alike.
 bool has_luma_plane(const AVPixFmtDescriptor& format) {
     bool alone = !is_rgb(format) && format.comp[0].depth == 8 && format.comp[0].step == 1;
     for (int i = 1; i < format.nb_components; ++i) alone = alone && format.comp[i].plane != 0;
     return alone;
 }
 
-// Where chroma samples lie, in 1/256 of a luma pixel from the first one's centre; -513 where it does not matter.
+// Where chroma samples lie, in 1/256 of a luma pixel from the first one's centre; -513 where it does not
+// matter.
 struct ChromaPosition {
     int x, y;
 };
@@ -64,12 +73,23 @@ struct ChromaPosition {
 ChromaPosition chroma_position(const AVFrame& frame, const AVPixFmtDescriptor& format) {
     int x = 128, y = 128;  // the centre, which is also what libswscale takes where the stream is silent
     switch (frame.chroma_location) {
-        case AVCHROMA_LOC_LEFT: x = 0; break;
-        case AVCHROMA_LOC_TOPLEFT: x = 0, y = 0; break;
-        case AVCHROMA_LOC_TOP: y = 0; break;
-        case AVCHROMA_LOC_BOTTOMLEFT: x = 0, y = 256; break;
-        case AVCHROMA_LOC_BOTTOM: y = 256; break;
-        default: break;
+        case AVCHROMA_LOC_LEFT:
+            x = 0;
+            break;
+        case AVCHROMA_LOC_TOPLEFT:
+            x = 0, y = 0;
+            break;
+        case AVCHROMA_LOC_TOP:
+            y = 0;
+            break;
+        case AVCHROMA_LOC_BOTTOMLEFT:
+            x = 0, y = 256;
+            break;
+        case AVCHROMA_LOC_BOTTOM:
+            y = 256;
+            break;
+        default:
+            break;
     }
     return {format.log2_chroma_w == 1 ? x : -513, format.log2_chroma_h == 1 ? y : -513};
 }
@@ -103,7 +123,8 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
         av_opt_set_int(context, "sws_flags",
                        (shrinks ? SWS_AREA : SWS_BICUBIC) | SWS_ACCURATE_RND | SWS_BITEXACT, 0);
         if (sws_init_context(context, nullptr, nullptr) < 0) {
-            throw VideoError(std::string("pictures in the pixel format ") + descriptor(source).name + " cannot be resized");
+            throw VideoError(std::string("pictures in the pixel format ") + descriptor(source).name +
+                             " cannot be resized");
         }
         // The range stays what it is: the colour matrix deals with it.
         const int* coefficients = sws_getCoefficients(SWS_CS_DEFAULT);

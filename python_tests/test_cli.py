@@ -1,0 +1,151 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+from ov2_kernels import CodecConfig, CodecTokens, __version__, cli
+from PIL import Image
+
+SMALL = ["--target-canvas", "8", "--group-size", "8", "--min-group-frames", "4", "--max-pixels", "20000"]
+
+
+def test_one_video(clip_path, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["tokenize", str(clip_path("h264_bframes")), "-o", str(out), "--format", "npy", *SMALL]) == 0
+    tokens = CodecTokens.load(out)
+    assert tokens.config == CodecConfig(target_canvas=8, group_size=8, min_group_frames=4, max_pixels=20000)
+    printed = capsys.readouterr()
+    assert f"{len(tokens.canvases)} canvases" in printed.out
+    assert printed.err == "", "no bar where there is no terminal"
+
+
+def test_several_videos_one_of_them_broken(clip_path, tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    twin = tmp_path / "a" / "h264_bframes.mp4"
+    twin.write_bytes(clip_path("h264_bframes").read_bytes())
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing of use")
+    videos = [str(clip_path("h264_bframes")), str(broken), str(twin)]
+    status = cli.main(["tokenize", *videos, "-o", str(tmp_path / "out"), "--json", *SMALL])
+    assert status == 1
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["video"] for row in rows] == videos
+    assert "cannot open it as a video" in rows[1]["error"]
+    assert len(printed.err.splitlines()) == 1
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["h264_bframes", "h264_bframes-2"]
+    assert rows[0]["canvases"] == rows[2]["canvases"] > 0
+
+
+def test_names_that_collide_are_told_apart():
+    directories = cli.output_directories(["a/x.mp4", "b/x.mkv", "x-2.mp4", "c/x.avi"], "o")
+    assert [d.name for d in directories] == ["x", "x-2", "x-2-2", "x-3"]
+    assert cli.output_directories(["a/x.mp4"], "o")[0].name == "o"
+
+
+def test_an_existing_directory_needs_overwrite(clip_path, tmp_path, capsys):
+    command = ["tokenize", str(clip_path("h264_bframes")), "-o", str(tmp_path / "out"), *SMALL]
+    assert cli.main(command) == 0
+    assert cli.main(command) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert cli.main([*command, "--overwrite"]) == 0
+
+
+def test_every_setting_is_a_flag(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["tokenize", "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for field in dataclasses.fields(CodecConfig):
+        assert f"--{field.name.replace('_', '-')}" in text
+    flags = ["--preset", "dense", "--no-avoid-keyframes", "--sampling", "uniform", "--start-time", "1.5"]
+    args = cli._parser().parse_args(["tokenize", "v", "-o", "d", *flags, "--threads", "3"])
+    expected = CodecConfig(group_size=64, avoid_keyframes=False, sampling="uniform", start_time=1.5, threads=3)
+    assert cli._config(args) == expected
+
+
+def test_wrong_usage_is_status_2(capsys):
+    assert cli.main(["tokenize", "x.mp4", "-o", "d", "--target-canvas", "30"]) == 2
+    assert capsys.readouterr().err == "ov2-kernels: images_per_group must divide target_canvas, got 4 for 30\n"
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["tokenize", "x.mp4", "-o", "d", "--sampling", "random"])
+    assert stop.value.code == 2
+    with pytest.raises(SystemExit) as stop:
+        cli.main([])
+    assert stop.value.code == 2
+
+
+def test_probe(clip_path, capsys):
+    assert cli.main(["probe", str(clip_path("h264_rotated_90"))]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"rotation +90", text)
+    assert cli.main(["probe", str(clip_path("h264_rotated_90")), "--packets", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["width"], facts["height"], facts["frames"]) == (96, 160, 24)
+    assert len(facts["packets"]) == 24
+    assert facts["packets"][0]["keyframe"]
+    assert cli.main(["probe", str(clip_path("h264_rotated_90")), "--packets"]) == 0
+    assert capsys.readouterr().out.count("key\n") == facts["keyframes"]
+    assert cli.main(["probe", "nowhere.mp4"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_demo(tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "-o", str(out)]) == 0
+    assert str(out / "contact_sheet.png") in capsys.readouterr().out
+    tokens = CodecTokens.load(out / "tokens")
+    assert len(tokens.canvases) == 32
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.width > 3000
+        assert np.asarray(sheet).std() > 20
+    # The lamp of the clip is lit from 5.7 to 6.0 s, in block rows 0 to 1, right; its blocks are kept.
+    lit = tokens.src_patch_position[(tokens.src_patch_position[:, 0] >= 171) & (tokens.src_patch_position[:, 0] < 180)]
+    assert ((lit[:, 1] < 5) & (lit[:, 2] >= 28) & (lit[:, 2] < 34)).any()
+    assert cli.main(["demo", "-o", str(out)]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert cli.main(["demo", "-o", str(out), "--overwrite"]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["demo"]
+
+
+def test_demo_of_a_clip_of_yours(clip_path, tmp_path, capsys):
+    assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(tmp_path / "demo")]) == 0
+    (tmp_path / "taken").mkdir()
+    assert cli.main(["demo", "-o", str(tmp_path / "taken"), "--overwrite"]) == 1
+    assert "is not a demo's output" in capsys.readouterr().err
+
+
+def test_doctor(capsys):
+    assert cli.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "libavcodec" in text
+    assert cli.main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["backends"]["native"] == "available"
+    assert report["versions"]["ov2_kernels"] == __version__
+
+
+def test_doctor_says_why_a_backend_is_missing(monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "ov2_kernels.native", None)
+    assert cli.main(["doctor"]) == 1
+    assert "the backend 'native' cannot be loaded" in capsys.readouterr().out
+
+
+def test_ctrl_c_is_status_130(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ov2_kernels.tokenize.tokenize_video", interrupted)
+    assert cli.main(["tokenize", "x.mp4", "-o", "d"]) == 130
+    assert capsys.readouterr().err == "ov2-kernels: interrupted\n"
+
+
+def test_a_bar_on_a_terminal(real_clip, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert cli.main(["tokenize", str(real_clip), "-o", str(tmp_path / "out")]) == 0
+    assert "bigbuckbunny.mp4:" in capsys.readouterr().err

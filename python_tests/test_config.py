@@ -1,0 +1,72 @@
+"""Settings say what is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from ov2_kernels import CodecConfig
+
+
+def test_defaults_are_those_of_the_algorithm():
+    config = CodecConfig()
+    assert (config.max_groups, config.max_samples, config.weights) == (8, 256, (256, 256, 256))
+
+
+def test_presets():
+    assert CodecConfig.preset("frames_384").max_samples == 384
+    assert CodecConfig.preset("frames_768").max_samples == 768
+    assert CodecConfig.preset("dense").max_samples == 512
+    assert CodecConfig.preset("dense", patch=16).patch == 16
+    with pytest.raises(ValueError, match="preset must be one of default, frames_384, frames_768, dense, got 'huge'"):
+        CodecConfig.preset("huge")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("target_canvas", 0, "target_canvas must be an integer of at least 1 and below 2**31, got 0"),
+        ("target_canvas", 8.0, "target_canvas must be an integer"),
+        ("target_canvas", True, "target_canvas must be an integer"),
+        ("target_canvas", 30, "images_per_group must divide target_canvas, got 4 for 30"),
+        ("group_size", 31, "images_per_group must divide group_size, got 4 for 31"),
+        ("max_group_frames", 7, "max_group_frames must be an integer of at least min_group_frames = 8"),
+        ("patch", 15, "patch must be even, got 15"),
+        ("max_pixels", 783, "max_pixels must be at least (2 * patch)**2 = 784, got 783"),
+        ("sampling", "random", "sampling must be one of peaks, uniform, near_keyframes, got 'random'"),
+        ("partition", "gop", "partition must be one of energy, uniform, fixed, got 'gop'"),
+        ("selection", "best", "selection must be one of stretches, global, got 'best'"),
+        ("score_mode", "x", "score_mode must be one of fused, framediff, motion, residual, bits, got 'x'"),
+        ("motion_source", "x", "motion_source must be one of auto, estimated, none, got 'x'"),
+        ("avoid_keyframes", 1, "avoid_keyframes must be True or False, got 1"),
+        ("start_time", -1.0, "start_time must be a number of at least 0, got -1.0"),
+        ("end_time", float("nan"), "end_time must be a number of at least 0, got nan"),
+        ("sample_fps", 0.0, "sample_fps must be a number above 0, got 0.0"),
+        ("motion_weight", -0.5, "motion_weight must be a number of at least 0, got -0.5"),
+        ("bits_weight", 127.0, "must sum to more than 0 and less than 128, got 1.0, 1.0, 127.0"),
+        ("threads", 0, "threads must be an integer of at least 1 and below 2**31, got 0"),
+    ],
+)
+def test_wrong_values_are_named(field, value, message):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 (the message is compared below, brackets and all)
+        CodecConfig(**{field: value})
+    assert message in str(error.value)
+
+
+def test_times_must_be_in_order():
+    with pytest.raises(ValueError, match=r"end_time must be at least start_time = 5\.0, got 4\.0"):
+        CodecConfig(start_time=5.0, end_time=4.0)
+
+
+def test_weights_follow_the_score_mode():
+    assert CodecConfig(score_mode="framediff", motion_weight=3.0).weights == (0, 256, 0)
+    assert CodecConfig(score_mode="motion").weights == (256, 0, 0)
+    assert CodecConfig(motion_weight=0.5, bits_weight=0.0).weights == (128, 256, 0)
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        CodecConfig().patch = 16
+    assert CodecConfig().replace(patch=16) == CodecConfig(patch=16)
+    with pytest.raises(TypeError, match="pitch"):
+        CodecConfig().replace(pitch=16)
