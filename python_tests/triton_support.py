@@ -29,6 +29,7 @@ if not HAS_GPU:
     os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported
 
 kernels = importlib.import_module("ov2_kernels.triton")
+importlib.import_module("ov2_kernels.torch_ops")
 launch = importlib.import_module("ov2_kernels.triton.launch")
 stages = importlib.import_module("ov2_kernels.triton.ahead_of_time").KERNELS
 triton = importlib.import_module("triton")

@@ -19,7 +19,7 @@ def rope_frequencies(patch_positions: Array, head_dim: int, theta: float = 10000
     """
     unit = head_dim // 32
     axis = np.repeat([0, 1, 2], [4 * unit, 6 * unit, 6 * unit])
-    angle = patch_positions[:, axis].astype(np.float32) * rope_inverse_frequencies(head_dim, theta)
+    angle = np.take(patch_positions, axis, axis=1).astype(np.float32) * rope_inverse_frequencies(head_dim, theta)
     a = angle.astype(np.float64)
     constants = sine_constants()
     turns = np.floor(a * constants[0] + 0.5)

@@ -7,7 +7,7 @@ pipeline that keeps ``group_edges`` on the host never waits. ``threads`` is ther
 
 from .block_energies import block_energies
 from .fuse_scores import fuse_scores
-from .launch import require_device
+from .launch import default_device
 from .pack_canvases import pack_canvases
 from .pack_pixel_values import pack_pixel_values
 from .rope_frequencies import rope_frequencies
@@ -15,10 +15,10 @@ from .select_blocks import select_blocks
 
 __all__ = [
     "block_energies",
+    "default_device",
     "fuse_scores",
     "pack_canvases",
     "pack_pixel_values",
-    "require_device",
     "rope_frequencies",
     "select_blocks",
 ]

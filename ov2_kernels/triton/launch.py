@@ -104,6 +104,18 @@ def require_device(device: torch.device) -> None:
         )
 
 
+def default_device() -> torch.device:
+    """Where kernels run on behalf of tensors on the host; :class:`BackendUnavailableError` where they cannot."""
+    if INTERPRETED:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise BackendUnavailableError(
+            "Triton kernels need a CUDA or ROCm device, and torch sees none; TRITON_INTERPRET=1, set before the first "
+            "import, interprets them on the CPU"
+        )
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def ceil_div(a: int, b: int) -> int:
     """``a / b`` rounded up."""
     return -(-a // b)
