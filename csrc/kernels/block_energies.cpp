@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "kernels/parallel.h"
@@ -12,6 +14,16 @@ namespace {
 
 constexpr int kVectorLimit = 2047;
 
+// Four neighbouring pixels, as bytes and widened (a vector extension of GCC and Clang, on any target).
+typedef uint8_t Bytes4 __attribute__((vector_size(4)));
+typedef int16_t Words4 __attribute__((vector_size(8)));
+
+Words4 load4(const uint8_t* pixels) {
+    Bytes4 bytes;
+    std::memcpy(&bytes, pixels, sizeof bytes);
+    return __builtin_convertvector(bytes, Words4);
+}
+
 // A 5x5 window of the previous picture: the four taps of a 4x4 cell's pixels.
 struct Window {
     const uint8_t* data;
@@ -19,8 +31,7 @@ struct Window {
 };
 
 // Where the window leaves the picture, its pixels are clamped one by one into `scratch`.
-Window window_at(const uint8_t* plane, int64_t width, int64_t height, int64_t x, int64_t y,
-                 uint8_t* scratch) {
+Window window_at(const uint8_t* plane, int64_t width, int64_t height, int64_t x, int64_t y, uint8_t* scratch) {
     if (x >= 0 && y >= 0 && x + 5 <= width && y + 5 <= height) return {plane + y * width + x, width};
     for (int64_t j = 0; j < 5; ++j) {
         const uint8_t* row = plane + std::clamp<int64_t>(y + j, 0, height - 1) * width;
@@ -29,36 +40,49 @@ Window window_at(const uint8_t* plane, int64_t width, int64_t height, int64_t x,
     return {scratch, 5};
 }
 
-int32_t cell_residual(const uint8_t* luma, int64_t stride, const Window& prev, int fx, int fy) {
-    int32_t sum = 0;
+// The 4x4 cell that the window predicts: bilinear in quarter pixels.
+void predict_cell(const Window& prev, int fx, int fy, uint8_t* out, int64_t stride) {
     if (fx == 0 && fy == 0) {
-        for (int64_t j = 0; j < 4; ++j) {
-            for (int64_t i = 0; i < 4; ++i)
-                sum += std::abs(luma[j * stride + i] - prev.data[j * prev.stride + i]);
-        }
-        return sum;
+        for (int64_t j = 0; j < 4; ++j) std::memcpy(out + j * stride, prev.data + j * prev.stride, 4);
+        return;
     }
-    int weights[4] = {(4 - fx) * (4 - fy), fx * (4 - fy), (4 - fx) * fy, fx * fy};
+    auto along_row = [&](int64_t j) {
+        const uint8_t* row = prev.data + j * prev.stride;
+        return load4(row) * static_cast<int16_t>(4 - fx) + load4(row + 1) * static_cast<int16_t>(fx);
+    };
+    Words4 above = along_row(0);
     for (int64_t j = 0; j < 4; ++j) {
-        const uint8_t* above = prev.data + j * prev.stride;
-        const uint8_t* below = above + prev.stride;
-        for (int64_t i = 0; i < 4; ++i) {
-            int predicted = (weights[0] * above[i] + weights[1] * above[i + 1] + weights[2] * below[i] +
-                             weights[3] * below[i + 1] + 8) >>
-                            4;
-            sum += std::abs(luma[j * stride + i] - predicted);
-        }
+        Words4 below = along_row(j + 1);
+        Words4 sum = above * static_cast<int16_t>(4 - fy) + below * static_cast<int16_t>(fy) + 8;
+        Bytes4 bytes = __builtin_convertvector(sum >> 4, Bytes4);
+        std::memcpy(out + j * stride, &bytes, sizeof bytes);
+        above = below;
     }
-    return sum;
 }
 
-// Lower median of one vector component over all cells.
-int lower_median(const int16_t* motion, int64_t cells, int component, std::vector<int16_t>& scratch) {
-    scratch.resize(static_cast<size_t>(cells));
-    for (int64_t i = 0; i < cells; ++i) scratch[static_cast<size_t>(i)] = motion[2 * i + component];
-    auto middle = scratch.begin() + (cells - 1) / 2;
-    std::nth_element(scratch.begin(), middle, scratch.end());
-    return *middle;
+// Adds |a - b| of one row of pixels to the sums of their columns.
+void add_differences(const uint8_t* a, const uint8_t* b, int64_t width, uint16_t* columns) {
+    for (int64_t x = 0; x < width; ++x) {
+        columns[x] = static_cast<uint16_t>(columns[x] + (a[x] > b[x] ? a[x] - b[x] : b[x] - a[x]));
+    }
+}
+
+// Lower median of one vector component over all cells: its upper byte by counting, then its lower byte.
+int lower_median(const int16_t* motion, int64_t cells, int component) {
+    int64_t rank = (cells - 1) / 2;
+    auto byte_at = [&](auto counted, auto byte_of) {
+        int64_t counts[256] = {};
+        for (int64_t i = 0; i < cells; ++i) {
+            int key = motion[2 * i + component] + 32768;
+            if (counted(key)) ++counts[byte_of(key)];
+        }
+        int byte = 0;
+        while (rank >= counts[byte]) rank -= counts[byte++];
+        return byte;
+    };
+    int upper = byte_at([](int) { return true; }, [](int key) { return key >> 8; });
+    int lower = byte_at([&](int key) { return key >> 8 == upper; }, [](int key) { return key & 255; });
+    return (upper << 8 | lower) - 32768;
 }
 
 int32_t magnitude(int dx, int dy) {
@@ -67,30 +91,44 @@ int32_t magnitude(int dx, int dy) {
     return static_cast<int32_t>(16.0F * std::sqrt(static_cast<float>(dx * dx + dy * dy)));
 }
 
-// Adds the energies of all cells of a frame to their blocks. A cell may straddle two blocks where the block's
-// side is not a multiple of 4 pixels; with an even patch it never is.
+// Adds the energies of all cells of a frame to their blocks, one row of cells after the other.
 void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* motion,
                     int32_t* residual, int32_t* motion_energy) {
-    std::vector<int16_t> scratch;
     bool still = std::all_of(motion, motion + 2 * g.cells(), [](int16_t v) { return v == 0; });
-    int median_x = still ? 0 : lower_median(motion, g.cells(), 0, scratch);
-    int median_y = still ? 0 : lower_median(motion, g.cells(), 1, scratch);
+    int median_x = still ? 0 : lower_median(motion, g.cells(), 0);
+    int median_y = still ? 0 : lower_median(motion, g.cells(), 1);
     int64_t cells_per_block = g.block() / 4;
+    std::vector<uint8_t> predicted(static_cast<size_t>(4 * g.width));
+    std::vector<uint16_t> columns(static_cast<size_t>(g.width), 0);
     uint8_t clamped[25];
     for (int64_t cy = 0; cy < g.cells_y(); ++cy) {
-        const uint8_t* row = luma + 4 * cy * g.width;
         const int16_t* vectors = motion + 2 * cy * g.cells_x();
-        int32_t* block_residual = residual + cy / cells_per_block * g.blocks_x();
-        int32_t* block_motion = motion_energy + cy / cells_per_block * g.blocks_x();
-        for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
-            for (int64_t cx = bx * cells_per_block; cx < (bx + 1) * cells_per_block; ++cx) {
-                int vx = vectors[2 * cx];
-                int vy = vectors[2 * cx + 1];
-                Window window =
-                    window_at(prev, g.width, g.height, 4 * cx + (vx >> 2), 4 * cy + (vy >> 2), clamped);
-                block_residual[bx] += cell_residual(row + 4 * cx, g.width, window, vx & 3, vy & 3);
-                if (!still) block_motion[bx] += magnitude(vx - median_x, vy - median_y);
+        int64_t block_row = cy / cells_per_block * g.blocks_x();
+        const uint8_t* rows = prev + 4 * cy * g.width;
+        if (!still) {
+            for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
+                int32_t sum = 0;
+                for (int64_t cx = bx * cells_per_block; cx < (bx + 1) * cells_per_block; ++cx) {
+                    int vx = vectors[2 * cx];
+                    int vy = vectors[2 * cx + 1];
+                    Window window = window_at(prev, g.width, g.height, 4 * cx + (vx >> 2), 4 * cy + (vy >> 2), clamped);
+                    predict_cell(window, vx & 3, vy & 3, predicted.data() + 4 * cx, g.width);
+                    sum += magnitude(vx - median_x, vy - median_y);
+                }
+                motion_energy[block_row + bx] += sum;
             }
+            rows = predicted.data();
+        }
+        for (int64_t j = 0; j < 4; ++j) {
+            add_differences(luma + (4 * cy + j) * g.width, rows + j * g.width, g.width, columns.data());
+        }
+        // At the end of a block, and before 16 bits could overflow.
+        if ((cy + 1) % cells_per_block == 0 || cy % 64 == 63) {
+            for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
+                auto first = columns.begin() + bx * g.block();
+                residual[block_row + bx] += std::accumulate(first, first + g.block(), 0);
+            }
+            std::fill(columns.begin(), columns.end(), uint16_t{0});
         }
     }
 }
