@@ -40,9 +40,12 @@ def load_backend(name: str = "auto") -> ModuleType:
     if name not in BACKENDS:
         raise ValueError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
     try:
-        return importlib.import_module(f"ov2_kernels.{name}")
+        module = importlib.import_module(f"ov2_kernels.{name}")
     except ImportError as error:
         raise BackendUnavailableError(f"the backend {name!r} cannot be loaded: {error}") from error
+    if name == "triton":
+        module.default_device()  # which says why, where there is none
+    return module
 
 
 def _host_backend(name: str) -> ModuleType:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,19 +38,23 @@ def tokenize_video(
     config: CodecConfig | None = None,
     *,
     backend: str = "auto",
+    device: Any = None,
     progress: Progress | None = None,
     **overrides: Any,
 ) -> CodecTokens:
     """Tokenizes a video: reads it once, scores what changed, and keeps the best blocks on full canvases.
 
-    ``config`` defaults to ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native`` or
-    ``reference``; all give the same bits from the same pixels. ``progress`` is called with the stage, how much of it is
-    done and how much there is; what it raises ends the work. Raises ``OSError`` where the file cannot be read,
-    :class:`VideoError` where it holds no usable video and ``ValueError`` for a wrong setting.
+    ``config`` defaults to ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``,
+    ``reference`` or ``triton``; all give the same bits from the same pixels. With ``device``, a torch device, the
+    samples are uploaded after decoding, and what follows, up to the tokens' canvases and model inputs, happens
+    there; ``timings`` then tell when work was queued, not when it was done. ``progress`` is called with the stage, how
+    much of it is done and how much there is; what it raises ends the work. Raises ``OSError`` where the file cannot be
+    read, :class:`VideoError` where it holds no usable video and ``ValueError`` for a wrong setting.
     Source: algorithm, sections 1 to 8.
     """
     config = (config or CodecConfig()).replace(**overrides)
     threads = ops.resolve_threads(config.threads)
+    uploader = None if device is None else _device_module()
     watch = _Stopwatch()
 
     info = ops.probe(path, backend=backend)
@@ -88,6 +94,9 @@ def tokenize_video(
         backend=backend,
     )
     watch.lap("read")
+    if uploader is not None:
+        samples = uploader.upload_samples(samples, device)
+        watch.lap("upload")
     energies = ops.block_energies(
         samples.luma,
         samples.prev_luma,
@@ -111,7 +120,7 @@ def tokenize_video(
     )
     watch.lap("select")
     canvases, positions = ops.pack_canvases(
-        samples.frames, selected, frame_ids, patch=config.patch, threads=threads, backend=backend
+        samples.frames, selected, samples.frame_ids, patch=config.patch, threads=threads, backend=backend
     )
     watch.lap("pack")
     group_ids, kinds = _canvas_labels(group_edges, config.images_per_group)
@@ -133,6 +142,13 @@ def tokenize_video(
         substituted_frames=frame_ids[samples.substituted],
         timings=watch.timings,
     )
+
+
+def _device_module() -> ModuleType:
+    try:
+        return importlib.import_module("ov2_kernels.device")
+    except ImportError as error:
+        raise ImportError("device needs torch: pip install 'ov2_kernels[torch]'") from error
 
 
 def _canvas_labels(group_edges: Array, images_per_group: int) -> tuple[Array, Array]:

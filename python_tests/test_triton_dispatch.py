@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from ov2_kernels import BackendUnavailableError, ops
@@ -13,7 +9,7 @@ from ov2_kernels.tables import normalization_table
 
 from parity import assert_same
 from strategies import motion_fields, picture_pairs
-from triton_support import DEVICE, HAS_GPU, fake_tensor, interpreter, needs_gpu, to_numpy, torch, triton
+from triton_support import DEVICE, HAS_GPU, fake_tensor, interpreter, needs_gpu, run_apart, to_numpy, torch, triton
 
 N, H, W, PATCH = 6, 8, 12, 2
 BACKENDS = ("auto", "native", "reference", "triton")
@@ -196,16 +192,6 @@ def test_fakes_look_like_the_results(expected):
         assert str(fake.dtype) == f"torch.{real.dtype}"
         assert fake.ndim == real.ndim
         assert all(a == b for a, b in zip(fake.shape, real.shape, strict=True) if isinstance(a, int))
-
-
-def run_apart(code: str, **environment: str) -> str:
-    """Runs a program in a fresh interpreter; what it prints."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
-    clean["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, env={**clean, **environment}, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 PLANES = "np.zeros((1, 28, 28), 'u1'), np.zeros((1, 28, 28), 'u1'), np.zeros((1, 7, 7, 2), 'i2'), np.ones(1, 'i8')"

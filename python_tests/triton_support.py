@@ -9,6 +9,8 @@ import dataclasses
 import importlib
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +32,7 @@ if not HAS_GPU:
 
 kernels = importlib.import_module("ov2_kernels.triton")
 importlib.import_module("ov2_kernels.torch_ops")
+device_module = importlib.import_module("ov2_kernels.device")
 launch = importlib.import_module("ov2_kernels.triton.launch")
 stages = importlib.import_module("ov2_kernels.triton.ahead_of_time").KERNELS
 triton = importlib.import_module("triton")
@@ -95,3 +98,13 @@ def only_last_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
             kernel((1,), *arguments, **constants)
 
     yield launch
+
+
+def run_apart(code: str, **environment: str) -> str:
+    """Runs a program in a fresh interpreter; what it prints."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
+    clean["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env={**clean, **environment}, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
