@@ -58,6 +58,8 @@ class Binary:
     spills: int
     shared: int
     threads: int
+    #: machine instructions in the binary, 0 where no disassembler for the target comes with Triton
+    instructions: int
     #: assembly, PTX or AMDGCN
     assembly: str
 
@@ -104,6 +106,7 @@ def _compile(stage: str, kernel: Kernel, variant: Any, target: str, narrow: bool
         **usage,
         shared=compiled.metadata.shared,
         threads=options["num_warps"] * device.warp_size,
+        instructions=_count_instructions(compiled.asm["sass"]) if is_cuda else 0,
         assembly=compiled.asm["ptx" if is_cuda else "amdgcn"],
     )
 
@@ -130,6 +133,10 @@ def _amdgcn(assembly: str) -> dict[str, int]:
         "stack": _number(r"\.private_segment_fixed_size:\s+(\d+)", assembly),
         "spills": _number(r"\.vgpr_spill_count:\s+(\d+)", assembly) + _number(r"\.sgpr_spill_count:\s+(\d+)", assembly),
     }
+
+
+def _count_instructions(sass: str) -> int:
+    return sum(1 for line in sass.splitlines() if line.rstrip().endswith(";") and "NOP" not in line)
 
 
 def _number(pattern: str, text: str) -> int:
