@@ -265,7 +265,7 @@ class TestFourK:
 
     n, height, width = 768, 2156, 3836
     blocks = 77 * 137
-    size = (n, height, width, 14)
+    size = (n * blocks, height, width, 14)
 
     def test_packing(self, monkeypatch):
         n, slots = self.n, self.n * self.blocks
@@ -274,14 +274,15 @@ class TestFourK:
         selected = torch.full((slots,), slots - 1)
         common = (selected, torch.arange(n))
         table = torch.tensor(normalization_table())
+        places = sys.modules["ov2_kernels.triton.pack_pixel_values"]._places(14, torch.device("cpu"))
         values = untouched(slots * 4, 588, dtype=torch.float32)
         positions = untouched(slots * 4, 3, dtype=torch.int64)
         sources = untouched(slots * 4, 3, dtype=torch.int32)
         with only_last_program(monkeypatch) as launch, sanitized():
             arguments = (as_words(frames), *common, as_words(canvases), sources, *self.size)
             launch(KERNELS["copy_blocks"], (slots,), *arguments, PATCH=14, CHUNK=256)
-            arguments = (frames, *common, as_words(table), as_words(values), positions, *self.size)
-            launch(KERNELS["gather_patches"], (slots,), *arguments, PATCH=14, CHUNK=512)
+            arguments = (frames, *common, as_words(table), places, as_words(values), positions, *self.size)
+            launch(KERNELS["gather_patches"], (slots,), *arguments, CHUNK=512)
         assert torch.equal(canvases[-1, -28:, -28:], frames[-1, -28:, -28:])
         last = frames[-1:, -28:, -28:].numpy()
         expected, _ = reference.pack_pixel_values(last, np.array([[0]]), np.array([0]), table.numpy())
@@ -301,7 +302,7 @@ class TestFourK:
         prev[-1, -28:] = 8
         with only_last_program(monkeypatch) as launch, sanitized():
             arguments = (as_words(luma), as_words(prev), as_words(motion), medians, residual, speed)
-            launch(KERNELS["energies"], (blocks // 16,), *arguments, n, *self.size[1:], BLOCKS=16, CELLS=8)
+            launch(KERNELS["energies"], (blocks // 16,), *arguments, blocks, *self.size[1:], BLOCKS=16, CELLS=8)
         distance = (strip.to(torch.int32) - 8).abs().view(28, 16, 28).sum(dim=(0, 2), dtype=torch.int32)
         assert torch.equal(residual[-16:], distance)
         assert speed[-16:].tolist() == [49 * 48] * 16

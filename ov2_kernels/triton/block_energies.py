@@ -42,7 +42,7 @@ def block_energies(
         medians,
         residual,
         motion_energy,
-        n,
+        n * hb * wb,
         height,
         width,
         patch,
@@ -131,7 +131,7 @@ def _packed_distance(even, odd, even_below, odd_below, fy, luma):
         "medians": "*i32",
         "residual": "*i32",
         "motion_energy": "*i32",
-        "frames": "i32",
+        "total": "i32",
         "height": "i32",
         "width": "i32",
         "patch": "i32",
@@ -145,7 +145,7 @@ def energies(
     medians,
     residual,
     motion_energy,
-    frames,
+    total,
     height,
     width,
     patch,
@@ -156,12 +156,15 @@ def energies(
     wb = width // (2 * patch)
     blocks = height // (2 * patch) * wb
     words_per_row = width // 4
-    block = tl.program_id(0).to(tl.int64) * BLOCKS + tl.arange(0, BLOCKS)
-    in_range = block < frames.to(tl.int64) * blocks
+    block = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)
+    in_range = block < total
     frame = tl.where(in_range, block // blocks, 0)
-    index = tl.where(in_range, block - frame * blocks, 0).to(tl.int32)
-    plane = (frame * height * words_per_row)[:, None]
-    field = (frame * (height // 4) * words_per_row)[:, None]
+    index = tl.where(in_range, block - frame * blocks, 0)
+    # Inside a frame 32 bits suffice; frames are told apart by their pointers.
+    words_per_frame = frame.to(tl.int64) * (height * words_per_row)
+    luma_frame = luma + words_per_frame[:, None]
+    prev_frame = prev + words_per_frame[:, None]
+    motion_frame = motion + (frame.to(tl.int64) * (height // 4 * words_per_row))[:, None]
     median_x = tl.load(medians + 2 * frame)[:, None]
     median_y = tl.load(medians + 2 * frame + 1)[:, None]
     side = patch // 2
@@ -175,7 +178,7 @@ def energies(
             live = in_range[:, None] & (start + lane < side)
             cell_y = first_y + row
             cell_x = first_x + start + lane
-            word = tl.load(motion + (field + (cell_y * words_per_row + cell_x)), mask=live, other=0)
+            word = tl.load(motion_frame + (cell_y * words_per_row + cell_x), mask=live, other=0)
             vx = (word << 16) >> 16
             vy = word >> 16
 
@@ -193,9 +196,9 @@ def energies(
             odd_above = tl.zeros([BLOCKS, CELLS], tl.uint32)
             for j in tl.static_range(5):
                 source_row = tl.minimum(tl.maximum(y + j, 0), height - 1)
-                offset = plane + source_row * words_per_row
-                left = _word(prev, offset, x >> 2, words_per_row, live)
-                right = _word(prev, offset, (x >> 2) + 1, words_per_row, live)
+                offset = source_row * words_per_row
+                left = _word(prev_frame, offset, x >> 2, words_per_row, live)
+                right = _word(prev_frame, offset, (x >> 2) + 1, words_per_row, live)
                 pair = left.to(tl.uint64) | (right.to(tl.uint64) << 32)
                 head = (pair >> shift).to(tl.uint32)
                 tail = (pair >> (shift + 16)).to(tl.uint32) & 0x00FF00FF
@@ -205,7 +208,7 @@ def energies(
                 odd = odd * (4 - fx) + tail * fx
                 if j > 0:
                     pixels = tl.load(
-                        luma + (plane + ((4 * cell_y + j - 1) * words_per_row + cell_x)), mask=live, other=0
+                        luma_frame + ((4 * cell_y + j - 1) * words_per_row + cell_x), mask=live, other=0
                     ).to(tl.uint32, bitcast=True)
                     distance += _packed_distance(even_above, odd_above, even, odd, fy, pixels)
                 even_above = even

@@ -41,7 +41,7 @@ def fuse_scores(
         hb * wb,
         2 * (2 * patch) ** 2,
         64 * (patch // 2) ** 2,
-        CHUNK=1024,
+        CHUNK=4096,
     )
     weigh(
         (n, ceil_div(hb * wb, 256)),
@@ -71,8 +71,8 @@ def fuse_scores(
         "residual_floor": "i32",
         "motion_floor": "i32",
     },
-    variants=({"CHUNK": 1024},),
-    threads=256,
+    variants=({"CHUNK": 4096},),
+    threads=512,
 )
 def group_scales(
     residual, motion_energy, bits, edges, scales, blocks, residual_floor, motion_floor, CHUNK: tl.constexpr

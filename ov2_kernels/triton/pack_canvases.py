@@ -29,7 +29,7 @@ def pack_canvases(
         frame_ids.contiguous(),
         canvases.view(-1).view(torch.int32),
         positions,
-        n,
+        n * blocks,
         height,
         width,
         patch,
@@ -46,7 +46,7 @@ def pack_canvases(
         "frame_ids": "*i64",
         "canvases": "*i32",
         "positions": "*i32",
-        "count": "i32",
+        "total": "i32",
         "height": "i32",
         "width": "i32",
         "patch": "i32",
@@ -60,7 +60,7 @@ def copy_blocks(
     frame_ids,
     canvases,
     positions,
-    count,
+    total,
     height,
     width,
     patch,
@@ -73,30 +73,32 @@ def copy_blocks(
     blocks = height // (2 * p) * wb
     words_per_row = 3 * width // 4
     words_per_line = 3 * p // 2
-    slot = tl.program_id(0).to(tl.int64)
+    slot = tl.program_id(0)
     canvas = slot // blocks
-    target = (slot - canvas * blocks).to(tl.int32)
+    target_row = (slot - canvas * blocks) // wb
+    target_column = slot - canvas * blocks - target_row * wb
     source = tl.load(selected + slot)
-    inside = (source >= 0) & (source < count.to(tl.int64) * blocks)
-    source = tl.where(inside, source, 0)
+    inside = (source >= 0) & (source < total)
+    source = tl.where(inside, source, 0).to(tl.int32)
     sample = source // blocks
-    block = (source - sample * blocks).to(tl.int32)
+    row = (source - sample * blocks) // wb
+    column = source - sample * blocks - row * wb
 
-    from_word = (sample * height + block // wb * (2 * p)) * words_per_row + block % wb * words_per_line
-    to_word = (canvas * height + target // wb * (2 * p)) * words_per_row + target % wb * words_per_line
+    frames += (sample.to(tl.int64) * height + row * (2 * p)) * words_per_row + column * words_per_line
+    canvases += (canvas.to(tl.int64) * height + target_row * (2 * p)) * words_per_row + target_column * words_per_line
     size = 2 * p * words_per_line
     readable = tl.where(inside, size, 0)
     for start in range(0, size, CHUNK):
         index = start + tl.arange(0, CHUNK)
         offset = index // words_per_line * words_per_row + index % words_per_line
-        word = tl.load(frames + from_word + offset, mask=index < readable, other=0)
-        tl.store(canvases + to_word + offset, word, mask=index < size)
+        word = tl.load(frames + offset, mask=index < readable, other=0)
+        tl.store(canvases + offset, word, mask=index < size)
 
     lane = tl.arange(0, 16)
     k = lane // 3
-    h = 2 * (block // wb) + k // 2
-    w = 2 * (block % wb) + k % 2
+    h = 2 * row + k // 2
+    w = 2 * column + k % 2
     t = tl.load(frame_ids + sample).to(tl.int32)
     value = tl.where(lane % 3 == 0, t, tl.where(lane % 3 == 1, h, w))
-    row = canvas * (4 * blocks) + (2 * (target // wb) + k // 2) * (2 * wb) + 2 * (target % wb) + k % 2
-    tl.store(positions + 3 * row + lane % 3, tl.where(inside, value, -1), mask=lane < 12)
+    patch_row = canvas.to(tl.int64) * (4 * blocks) + (2 * target_row + k // 2) * (2 * wb) + 2 * target_column + k % 2
+    tl.store(positions + 3 * patch_row + lane % 3, tl.where(inside, value, -1), mask=lane < 12)

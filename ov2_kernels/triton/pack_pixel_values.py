@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import triton.language as tl
 
-from .launch import PATCHES, kernel, patch_constant
+from .launch import kernel
 
 _BITS = {2: torch.int16, 4: torch.int32}
 
@@ -38,16 +40,29 @@ def pack_pixel_values(
         selected.contiguous(),
         frame_ids.contiguous(),
         table.contiguous().view(bits),
+        _places(patch, frames.device),
         values.view(bits),
         positions,
-        n,
+        n * (height // (2 * patch)) * (width // (2 * patch)),
         height,
         width,
         patch,
-        PATCH=patch_constant(patch),
         CHUNK=512,
     )
     return values, positions
+
+
+@lru_cache(maxsize=8)
+def _places(patch: int, device: torch.device) -> torch.Tensor:
+    """Where in a block each of its values comes from, int32 ``[12 * patch**2]``.
+
+    In the order of the result: the line in bits 16 and up, the byte in the line in bits 2 to 15, the channel below.
+    """
+    if patch > 2048:
+        raise ValueError(f"patch must be at most 2048 here, got {patch}")
+    k, channel, y, x = torch.meshgrid(*(torch.arange(m) for m in (4, 3, patch, patch)), indexing="ij")
+    line, byte = y + k // 2 * patch, 3 * (x + k % 2 * patch) + channel
+    return (line << 16 | byte << 2 | channel).flatten().to(device, torch.int32)
 
 
 @kernel(
@@ -56,62 +71,60 @@ def pack_pixel_values(
         "selected": "*i64",
         "frame_ids": "*i64",
         "table": "*i32",
+        "places": "*i32",
         "values": "*i32",
         "positions": "*i64",
-        "count": "i32",
+        "total": "i32",
         "height": "i32",
         "width": "i32",
         "patch": "i32",
     },
-    variants=tuple(
-        {"PATCH": patch, "CHUNK": 512, "table": bits, "values": bits} for patch in PATCHES for bits in ("*i16", "*i32")
-    ),
-    aligned=("values",),
+    variants=tuple({"CHUNK": 512, "table": bits, "values": bits} for bits in ("*i16", "*i32")),
+    aligned=("places", "values"),
 )
 def gather_patches(
     frames,
     selected,
     frame_ids,
     table,
+    places,
     values,
     positions,
-    count,
+    total,
     height,
     width,
     patch,
-    PATCH: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
     """Writes the four patches of one block: each output once, in order; values come from the table."""
-    p = PATCH if PATCH > 0 else patch
-    wb = width // (2 * p)
-    blocks = height // (2 * p) * wb
+    wb = width // (2 * patch)
+    blocks = height // (2 * patch) * wb
     slot = tl.program_id(0).to(tl.int64)
     source = tl.load(selected + slot)
-    inside = (source >= 0) & (source < count.to(tl.int64) * blocks)
-    source = tl.where(inside, source, 0)
+    inside = (source >= 0) & (source < total)
+    source = tl.where(inside, source, 0).to(tl.int32)
     sample = source // blocks
-    block = (source - sample * blocks).to(tl.int32)
+    block_row = (source - sample * blocks) // wb
+    block_column = source - sample * blocks - block_row * wb
 
-    area = p * p
-    values += slot * (12 * area)
-    frames += 3 * ((sample * height + block // wb * (2 * p)) * width + block % wb * (2 * p))
-    readable = tl.where(inside, 12 * area, 0)
-    for start in range(0, 12 * area, CHUNK):
+    # A block's outputs are a multiple of 16 bytes where patches are of 2 * k pixels: stores need not be cut up.
+    size = 12 * patch * patch
+    values += slot * size
+    frames += 3 * ((sample.to(tl.int64) * height + block_row * (2 * patch)) * width + block_column * (2 * patch))
+    readable = tl.where(inside, size, 0)
+    for start in range(0, size, CHUNK):
         index = start + tl.arange(0, CHUNK)
-        live = index < 12 * area
-        plane = index // area
-        k = plane // 3
-        channel = plane % 3
-        y = index % area // p + k // 2 * p
-        x = index % p + k % 2 * p
-        level = tl.load(frames + (3 * (y * width + x) + channel), mask=index < readable, other=0)
-        value = tl.load(table + (256 * channel + level), mask=live)
+        live = index < size
+        place = tl.load(places + index, mask=live, other=0)
+        level = tl.load(
+            frames + ((place >> 16) * (3 * width) + ((place >> 2) & 0x3FFF)), mask=index < readable, other=0
+        )
+        value = tl.load(table + ((place & 3) * 256 + level), mask=live)
         tl.store(values + index, value, mask=live)
 
     lane = tl.arange(0, 16)
-    h = 2 * (block // wb) + lane // 6
-    w = 2 * (block % wb) + lane // 3 % 2
+    h = 2 * block_row + lane // 6
+    w = 2 * block_column + lane // 3 % 2
     t = tl.load(frame_ids + sample)
     position = tl.where(lane % 3 == 0, t, tl.where(lane % 3 == 1, h, w).to(tl.int64))
     tl.store(positions + 12 * slot + lane, tl.where(inside, position, -1), mask=lane < 12)

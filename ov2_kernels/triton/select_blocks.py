@@ -48,7 +48,7 @@ def select_blocks(
         selected,
         blocks,
         images_per_group,
-        CHUNK=1024,
+        CHUNK=2048,
         FRAMES=64,
         GLOBAL=selection == "global",
     )
@@ -157,8 +157,8 @@ def _take_best(values, count, wanted, base, out, CHUNK: tl.constexpr):
         "blocks": "i32",
         "images_per_group": "i32",
     },
-    variants=tuple({"CHUNK": 1024, "FRAMES": 64, "GLOBAL": value} for value in (False, True)),
-    threads=256,
+    variants=tuple({"CHUNK": 2048, "FRAMES": 64, "GLOBAL": value} for value in (False, True)),
+    threads=512,
 )
 def select(
     attenuated,
