@@ -1,9 +1,9 @@
 """What the kernels can reach on GPUs that are not here: python bench/roofline.py [--samples N] [--size HxW]
 
-Each kernel is compiled for each device. Its time there is bounded from below by the bytes that it must move over the
-device's bandwidth. Its instructions bound it too, roughly: those in the binary, times the trips of its loops, over what
-the schedulers can issue; it is an estimate from above, as code outside of the loops is counted with them. No time here
-was measured.
+Each kernel is compiled for each device. ``memory`` is the time that the bytes it must move take at the device's full
+bandwidth: a bound. ``issue`` is about the time that its instructions take if every scheduler issues one in each cycle:
+those in the binary, with its longest loop taken as often as the sizes say. The larger of the two is what to hope for;
+no time here was measured. ``occ`` is the share of a multiprocessor's warps that can be resident.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def occupancy(binary: Binary, device: Device) -> float:
 
 
 def bounds(binary: Binary, device: Device, amount: Work) -> tuple[float, float]:
-    """Seconds that memory asks for, and that issuing the instructions may take."""
-    issued = binary.instructions * amount.trips * amount.programs * binary.threads / 32
+    """Seconds that moving the bytes and issuing the instructions take at best."""
+    per_warp = binary.instructions + binary.longest_loop * (amount.trips - 1)
+    issued = per_warp * amount.programs * binary.threads / 32
     # Few programs leave multiprocessors idle.
     busy = min(device.multiprocessors, amount.programs)
     return amount.bytes / device.bytes_per_second, issued / (busy * SCHEDULERS * device.hertz)
@@ -73,7 +74,7 @@ def main() -> None:
 
 def report(samples: int, height: int, width: int, binaries: list[Binary]) -> None:
     amounts = work(samples, height, width)
-    print(f"\n{samples} samples of {height}x{width}, bfloat16; microseconds at least for memory / at most for issue")
+    print(f"\n{samples} samples of {height}x{width}, bfloat16; bounds in microseconds")
     print(f"{'kernel':15}{'MB':>8}" + "".join(f"{d.name:>12} regs  occ  memory  issue" for d in DEVICES))
     totals = [0.0 for _ in DEVICES]
     for name, amount in amounts.items():

@@ -8,8 +8,8 @@ PATCH, GROUP_SIZE, IMAGES_PER_GROUP, HEAD_DIM = 14, 32, 4, 64
 #: canvases in pixels, high and wide
 SIZES = ((504, 280), (392, 392))
 SAMPLES = (256, 768)
-#: passes of a bisection: over vectors within +-96, energies below 2**18 and bits below 2**24, scores below 2**25
-MEDIAN_PASSES, SCALE_PASSES, SELECT_PASSES = 9, 26, 28
+#: passes of a bisection over vectors within +-96, and over bits below 2**24
+MEDIAN_PASSES, SCALE_PASSES = 8, 24
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Work:
 
     #: every input read once, every output written once
     bytes: int
-    #: programs, and times that the code of one is gone through at most: trips of its loops
+    #: programs, and how often one goes through its longest loop
     programs: int
     trips: int
 
@@ -39,15 +39,13 @@ def work(samples: int, height: int, width: int, value_bytes: int = 2) -> dict[st
 
     half = HEAD_DIM // 2
     return {
-        "motion_medians": Work(4 * n * cells + 8 * n, n, chunks(cells, 1024) * (1 + MEDIAN_PASSES)),
+        "motion_medians": Work(4 * n * cells + 8 * n, n, MEDIAN_PASSES * chunks(cells, 1024)),
         "energies": Work(n * (2 * height * width + 4 * cells + 8 + 8 * blocks), chunks(n * blocks, 16), PATCH // 2),
         "share_bits": Work(n * (12 * blocks + 8), n, chunks(blocks, 256)),
-        "group_scales": Work(16 * candidates, 3 * groups, chunks(GROUP_SIZE * blocks, 1024) * (1 + SCALE_PASSES)),
+        "group_scales": Work(16 * candidates, 3 * groups, SCALE_PASSES * chunks(GROUP_SIZE * blocks, 4096)),
         "weigh": Work(20 * n * blocks, n * chunks(blocks, 256), 1),
         "attenuate": Work(n * (8 * blocks + 8), n, chunks(blocks, 64) * chunks(blocks, 16)),
-        "select": Work(
-            4 * candidates + 8 * slots, groups * IMAGES_PER_GROUP, chunks(stretch, 1024) * (3 + SELECT_PASSES)
-        ),
+        "select": Work(4 * candidates + 8 * slots, groups * IMAGES_PER_GROUP, chunks(stretch, 2048)),
         "copy_blocks": Work(2 * pixels + 8 * slots + 48 * slots, slots, chunks(3 * PATCH**2, 256)),
         "gather_patches": Work(pixels * (1 + value_bytes) + 8 * slots + 96 * slots, slots, chunks(12 * PATCH**2, 512)),
         "rotate": Work(4 * slots * (24 + 8 * half), chunks(4 * slots, 16) * chunks(half, 32), 1),

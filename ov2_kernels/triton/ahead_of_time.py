@@ -58,8 +58,9 @@ class Binary:
     spills: int
     shared: int
     threads: int
-    #: machine instructions in the binary, 0 where no disassembler for the target comes with Triton
+    #: machine instructions, and how many of them stand in the longest loop; 0 for AMD, where they are not counted
     instructions: int
+    longest_loop: int
     #: assembly, PTX or AMDGCN
     assembly: str
 
@@ -106,7 +107,7 @@ def _compile(stage: str, kernel: Kernel, variant: Any, target: str, narrow: bool
         **usage,
         shared=compiled.metadata.shared,
         threads=options["num_warps"] * device.warp_size,
-        instructions=_count_instructions(compiled.asm["sass"]) if is_cuda else 0,
+        **_count(compiled.asm["sass"] if is_cuda else ""),
         assembly=compiled.asm["ptx" if is_cuda else "amdgcn"],
     )
 
@@ -135,8 +136,17 @@ def _amdgcn(assembly: str) -> dict[str, int]:
     }
 
 
-def _count_instructions(sass: str) -> int:
-    return sum(1 for line in sass.splitlines() if line.rstrip().endswith(";") and "NOP" not in line)
+def _count(sass: str) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    count = longest = 0
+    for line in sass.splitlines():
+        if match := re.match(r"\s*(\w+):$", line):
+            labels[match[1]] = count
+        elif line.rstrip().endswith(";") and "NOP" not in line:
+            count += 1
+            if match := re.search(r"\bBRA\S* (?:.*, *)?(\w+);", line):
+                longest = max(longest, count - labels.get(match[1], count))
+    return {"instructions": count, "longest_loop": longest}
 
 
 def _number(pattern: str, text: str) -> int:
