@@ -71,7 +71,13 @@ def sanitized() -> Iterator[None]:
 
 def to_device(*arrays: Any) -> list[torch.Tensor]:
     """Tensors of the arrays' values and strides on the device that runs the kernels."""
-    return [torch.from_numpy(a).to(DEVICE) if min(a.strides, default=1) > 0 else _reversed(a) for a in arrays]
+    return [
+        _reversed(a) if min(a.strides, default=1) < 0 else torch.from_numpy(_writable(a)).to(DEVICE) for a in arrays
+    ]
+
+
+def _writable(array: Any) -> Any:
+    return array if array.flags.writeable else array.copy()
 
 
 def _reversed(array: Any) -> torch.Tensor:

@@ -58,7 +58,7 @@ class Binary:
     spills: int
     shared: int
     threads: int
-    #: machine instructions, and how many of them stand in the longest loop; 0 for AMD, where they are not counted
+    #: machine instructions, and how many of them stand in the longest innermost loop; 0 for AMD, where they are not counted
     instructions: int
     longest_loop: int
     #: assembly, PTX or AMDGCN
@@ -138,15 +138,20 @@ def _amdgcn(assembly: str) -> dict[str, int]:
 
 def _count(sass: str) -> dict[str, int]:
     labels: dict[str, int] = {}
-    count = longest = 0
+    loops: list[tuple[int, int]] = []
+    count = 0
     for line in sass.splitlines():
         if match := re.match(r"\s*(\w+):$", line):
             labels[match[1]] = count
         elif line.rstrip().endswith(";") and "NOP" not in line:
             count += 1
             if match := re.search(r"\bBRA\S* (?:.*, *)?(\w+);", line):
-                longest = max(longest, count - labels.get(match[1], count))
-    return {"instructions": count, "longest_loop": longest}
+                # A branch names a label, or an address; an instruction takes 16 bytes.
+                to = int(match[1], 16) // 16 if match[1].startswith("0x") else labels.get(match[1], count)
+                if to < count - 1:
+                    loops.append((to, count))
+    innermost = [loop for loop in loops if not any(loop != o and loop[0] <= o[0] and o[1] <= loop[1] for o in loops)]
+    return {"instructions": count, "longest_loop": max((end - first for first, end in innermost), default=0)}
 
 
 def _number(pattern: str, text: str) -> int:

@@ -67,31 +67,43 @@ def motion_medians(motion, medians, cells, CHUNK: tl.constexpr):
     low_y = low_x
     high_x = tl.full([CHUNK], -32768, tl.int32)
     high_y = high_x
+    negative_x = tl.zeros([CHUNK], tl.int32)
+    negative_y = tl.zeros([CHUNK], tl.int32)
+    positive_x = tl.zeros([CHUNK], tl.int32)
+    positive_y = tl.zeros([CHUNK], tl.int32)
     for start in range(0, cells, CHUNK):
-        # Lanes past the end read the first cell again, which moves no bound.
-        cell = tl.where(start + lane < cells, start + lane, 0)
-        word = tl.load(motion + cell)
+        live = start + lane < cells
+        word = tl.load(motion + start + lane, mask=live, other=0)
         x = (word << 16) >> 16
         y = word >> 16
+        # Lanes past the end hold zeros: neutral but for a bound that zero would widen, which costs a pass at most.
         low_x = tl.minimum(low_x, x)
         low_y = tl.minimum(low_y, y)
         high_x = tl.maximum(high_x, x)
         high_y = tl.maximum(high_y, y)
-    min_x = tl.min(low_x, 0)
-    min_y = tl.min(low_y, 0)
-    max_x = tl.max(high_x, 0)
-    max_y = tl.max(high_y, 0)
+        negative_x += (x < 0).to(tl.int32)
+        negative_y += (y < 0).to(tl.int32)
+        positive_x += (x > 0).to(tl.int32)
+        positive_y += (y > 0).to(tl.int32)
+    # Most often the median is zero, and known by now; else its sign is.
     rank = (cells - 1) // 2
+    min_x = tl.where(tl.sum(negative_x, 0) > rank, tl.min(low_x, 0), 0)
+    min_y = tl.where(tl.sum(negative_y, 0) > rank, tl.min(low_y, 0), 0)
+    max_x = tl.where(cells - tl.sum(positive_x, 0) > rank, 0, tl.max(high_x, 0))
+    max_y = tl.where(cells - tl.sum(positive_y, 0) > rank, 0, tl.max(high_y, 0))
     while (min_x < max_x) | (min_y < max_y):
         middle_x = (min_x + max_x) >> 1
         middle_y = (min_y + max_y) >> 1
+        # A component is at most the middle if its word, in the upper half of 32 bits, is below this.
+        limit_x = (middle_x + 1) << 16
+        limit_y = (middle_y + 1) << 16
         below_x = tl.zeros([CHUNK], tl.int32)
         below_y = tl.zeros([CHUNK], tl.int32)
         for start in range(0, cells, CHUNK):
-            live = start + lane < cells
-            word = tl.load(motion + start + lane, mask=live, other=0)
-            below_x += (live & (((word << 16) >> 16) <= middle_x)).to(tl.int32)
-            below_y += (live & ((word >> 16) <= middle_y)).to(tl.int32)
+            # Past the end stands the greatest vector, which is above every middle.
+            word = tl.load(motion + start + lane, mask=start + lane < cells, other=0x7FFF7FFF)
+            below_x += ((word << 16) < limit_x).to(tl.int32)
+            below_y += (word < limit_y).to(tl.int32)
         enough_x = tl.sum(below_x, 0) > rank
         enough_y = tl.sum(below_y, 0) > rank
         min_x = tl.where(enough_x, min_x, middle_x + 1)
@@ -103,12 +115,12 @@ def motion_medians(motion, medians, cells, CHUNK: tl.constexpr):
 
 
 @triton.jit
-def _word(plane, offset, column, words_per_row, live):
-    """Four pixels of a row; left and right of the picture its outermost pixel stands for them."""
-    inside = tl.minimum(tl.maximum(column, 0), words_per_row - 1)
-    word = tl.load(plane + (offset + inside), mask=live, other=0).to(tl.uint32, bitcast=True)
-    word = tl.where(column < 0, (word & 0xFF) * 0x01010101, word)
-    return tl.where(column >= words_per_row, (word >> 24) * 0x01010101, word)
+def _beyond(column, words_per_row):
+    """How to replace a word beyond the picture's sides by its outermost pixel: shift, mask and factor."""
+    outside = (column < 0) | (column >= words_per_row)
+    shift = tl.where(column >= words_per_row, 24, 0).to(tl.uint32)
+    mask = tl.where(outside, 0xFF, -1).to(tl.uint32, bitcast=True)
+    return shift, mask, tl.where(outside, 0x01010101, 1).to(tl.uint32)
 
 
 @triton.jit
@@ -175,10 +187,11 @@ def energies(
     speed = tl.zeros([BLOCKS, CELLS], tl.int32)
     for row in range(side):
         for start in range(0, side, CELLS):
+            # Lanes past the block's side go over its last cell again, and do not count.
             live = in_range[:, None] & (start + lane < side)
             cell_y = first_y + row
-            cell_x = first_x + start + lane
-            word = tl.load(motion_frame + (cell_y * words_per_row + cell_x), mask=live, other=0)
+            cell_x = first_x + tl.minimum(start + lane, side - 1)
+            word = tl.load(motion_frame + (cell_y * words_per_row + cell_x))
             vx = (word << 16) >> 16
             vy = word >> 16
 
@@ -192,13 +205,19 @@ def energies(
             shift = ((x & 3) * 8).to(tl.uint64)
             fx = (vx & 3).to(tl.uint32)
             fy = (vy & 3).to(tl.uint32)
+            difference = tl.zeros([BLOCKS, CELLS], tl.int32)
             even_above = tl.zeros([BLOCKS, CELLS], tl.uint32)
             odd_above = tl.zeros([BLOCKS, CELLS], tl.uint32)
+            left_column = tl.minimum(tl.maximum(x >> 2, 0), words_per_row - 1)
+            right_column = tl.minimum(tl.maximum((x >> 2) + 1, 0), words_per_row - 1)
+            left_shift, left_mask, left_factor = _beyond(x >> 2, words_per_row)
+            right_shift, right_mask, right_factor = _beyond((x >> 2) + 1, words_per_row)
             for j in tl.static_range(5):
                 source_row = tl.minimum(tl.maximum(y + j, 0), height - 1)
-                offset = source_row * words_per_row
-                left = _word(prev_frame, offset, x >> 2, words_per_row, live)
-                right = _word(prev_frame, offset, (x >> 2) + 1, words_per_row, live)
+                left = tl.load(prev_frame + (source_row * words_per_row + left_column)).to(tl.uint32, bitcast=True)
+                right = tl.load(prev_frame + (source_row * words_per_row + right_column)).to(tl.uint32, bitcast=True)
+                left = ((left >> left_shift) & left_mask) * left_factor
+                right = ((right >> right_shift) & right_mask) * right_factor
                 pair = left.to(tl.uint64) | (right.to(tl.uint64) << 32)
                 head = (pair >> shift).to(tl.uint32)
                 tail = (pair >> (shift + 16)).to(tl.uint32) & 0x00FF00FF
@@ -207,12 +226,12 @@ def energies(
                 even = (head & 0x00FF00FF) * (4 - fx) + odd * fx
                 odd = odd * (4 - fx) + tail * fx
                 if j > 0:
-                    pixels = tl.load(
-                        luma_frame + ((4 * cell_y + j - 1) * words_per_row + cell_x), mask=live, other=0
-                    ).to(tl.uint32, bitcast=True)
-                    distance += _packed_distance(even_above, odd_above, even, odd, fy, pixels)
+                    pixels = tl.load(luma_frame + ((4 * cell_y + j - 1) * words_per_row + cell_x))
+                    pixels = pixels.to(tl.uint32, bitcast=True)
+                    difference += _packed_distance(even_above, odd_above, even, odd, fy, pixels)
                 even_above = even
                 odd_above = odd
+            distance += tl.where(live, difference, 0)
     tl.store(residual + block, tl.sum(distance, 1), mask=in_range)
     tl.store(motion_energy + block, tl.sum(speed, 1), mask=in_range)
 
