@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import itertools
 
+import torch
 from ov2_kernels.tables import attenuation_table
+from torch import Tensor
 
 
 def block_energies(
@@ -46,7 +47,7 @@ def fuse_scores(residual: Tensor, motion: Tensor, bits: Tensor, edges: list[int]
     """One score per block (algorithm, section 6)."""
     scores = torch.zeros_like(bits)
     floors = (64 * (patch // 2) ** 2, 2 * (2 * patch) ** 2, 1)
-    for first, end in zip(edges[:-1], edges[1:], strict=True):
+    for first, end in itertools.pairwise(edges):
         for energy, floor in zip((motion, residual, bits), floors, strict=True):
             candidates = energy[first + 1 : end].long()
             if candidates.numel():
@@ -66,7 +67,7 @@ def select_blocks(scores: Tensor, edges: list[int], *, images_per_group: int = 4
     attenuated = flat * torch.empty_like(flat).scatter_(1, order, table.expand(n, -1)) >> 16
     every = torch.arange(n * blocks, device=scores.device).view(n, blocks)
     canvases = []
-    for first, end in zip(edges[:-1], edges[1:], strict=True):
+    for first, end in itertools.pairwise(edges):
         canvases.append(every[first])
         frames, count = end - first - 1, min(images_per_group - 1, end - first - 1)
         if not count:
@@ -78,7 +79,7 @@ def select_blocks(scores: Tensor, edges: list[int], *, images_per_group: int = 4
         for r in range(1, count):
             begins[r] = max(begins[r], begins[r - 1] + 1)
         begins = [min(b, frames - (count - r)) for r, b in enumerate(begins)] + [frames]
-        for a, b in zip(begins[:-1], begins[1:], strict=True):
+        for a, b in itertools.pairwise(begins):
             chosen = attenuated[first + 1 + a : first + 1 + b].flatten().sort(descending=True, stable=True).indices
             canvases.append((first + 1 + a) * blocks + chosen[:blocks].sort().values)
     return torch.stack(canvases)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from traffic import SAMPLES, SIZES, Work, work
-
 from ov2_kernels.triton.ahead_of_time import Binary, compile_kernels
+
+from traffic import SAMPLES, SIZES, Work, work
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Binary:
     spills: int
     shared: int
     threads: int
-    #: machine instructions, and how many of them stand in the longest innermost loop; 0 for AMD, where they are not counted
+    #: machine instructions, and those of the longest innermost loop; 0 for AMD, where they are not counted
     instructions: int
     longest_loop: int
     #: assembly, PTX or AMDGCN
