@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ov2_kernels import ops
+
 from conftest import Contender
 from synthetic import PATCH, assert_equal, pictures
-
-from ov2_kernels import ops
 
 
 def bench_block_energies(timed: Callable[..., Any], contender: Contender, threads: int) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from synthetic import PATCH, SAMPLES, assert_equal, energies, group_edges
-
 from ov2_kernels import ops
+
+from synthetic import PATCH, SAMPLES, assert_equal, energies, group_edges
 
 
 def bench_fuse_scores(timed: Callable[..., Any], backend: str, threads: int) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Contender
-from synthetic import PATCH, assert_equal, pictures, selected
-
 from ov2_kernels import ops
 from ov2_kernels.tables import normalization_table
+
+from conftest import Contender
+from synthetic import PATCH, assert_equal, pictures, selected
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

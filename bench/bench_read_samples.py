@@ -3,11 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from conftest import Contender
-from synthetic import assert_same_samples
-
 from ov2_kernels import ops
 from ov2_kernels.geometry import canvas_size
+
+from conftest import Contender
+from synthetic import assert_same_samples
 
 # The reference resizes with the libswscale that PyAV carries, the native reader with the system's; releases of it round
 # a plane differently by one level, which the colour matrix makes 1.17 + 2.12 levels of blue, rounded.

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from synthetic import SAMPLES, assert_equal
-
 from ov2_kernels import ops
 from ov2_kernels.config import SAMPLING
+
+from synthetic import SAMPLES, assert_equal
 
 
 @pytest.mark.parametrize("sampling", SAMPLING)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from synthetic import IMAGES_PER_GROUP, SAMPLES, assert_equal, group_edges, scores
-
 from ov2_kernels import ops
 from ov2_kernels.config import SELECTION
+
+from synthetic import IMAGES_PER_GROUP, SAMPLES, assert_equal, group_edges, scores
 
 
 @pytest.mark.parametrize("selection", SELECTION)

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ov2_kernels
 import pytest
+from ov2_kernels import ops
+
 from processes import processor_model
 from synthetic import SAMPLES
-
-import ov2_kernels
-from ov2_kernels import ops
 
 
 @dataclass(frozen=True)

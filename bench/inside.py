@@ -29,7 +29,6 @@ def decode(clip: str, threads: int) -> dict[str, Any]:
 def tokenize(clip: str, threads: int) -> dict[str, Any]:
     """Our main job, with the time of each stage."""
     import numpy as np
-
     import ov2_kernels
     from ov2_kernels import _core, tokenize_video
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ov2_kernels import ops
 from ov2_kernels.media import Samples
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from .config import CodecConfig
 from .media import Array
+from .ops import resolve_threads
 
 if TYPE_CHECKING:
     from .tokens import CodecTokens
@@ -39,8 +41,9 @@ def save_assets(
     try:
         temporary.chmod(0o777 & ~_umask())
         names = [f"canvas_{c:03d}.{format}" for c in range(len(tokens.canvases))]
-        for name, canvas in zip(names, tokens.canvases, strict=True):
-            _write_canvas(temporary / name, canvas)
+        # Pillow gives up the GIL while it compresses.
+        with ThreadPoolExecutor(resolve_threads(tokens.config.threads)) as pool:
+            list(pool.map(_write_canvas, [temporary / name for name in names], tokens.canvases))
         np.save(temporary / "src_patch_position.npy", tokens.src_patch_position)
         np.save(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
         (temporary / "meta.json").write_text(json.dumps(_meta(tokens, names), indent=1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 from ov2_kernels import VideoError, native, ops, reference
 from ov2_kernels.media import Samples
+from ov2_kernels.reference.demux import is_reference
 from ov2_kernels.reference.read_samples import estimate_motion
 
 from clips import encode, scene
@@ -106,6 +108,28 @@ def test_a_few_samples_equal_those_of_a_full_read(name, wanted, clip_path):
     few = native.read_samples(path, wanted, 84, 140, info=info)
     for field in ("motion", "packet_bytes", "pts", "pict_types", "substituted", "luma", "prev_luma", "frames"):
         assert_same(getattr(few, field), getattr(every, field)[wanted], field)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_damaged_picture_costs_itself_alone(threads, clip_path, tmp_path):
+    """The payload of one picture is zeroed; what the decoder makes of it, the others are as they were."""
+    path = clip_path("h264_bframes")
+    info = native.probe(path)
+    whole = native.read_samples(path, np.arange(info.frames), 84, 140, info=info)
+    with av.open(str(path)) as container:
+        extradata = container.streams.video[0].codec_context.extradata
+        victim = next(p for p in container.demux(video=0) if not is_reference("h264", extradata, bytes(p)))
+        row = int(np.searchsorted(info.pts, victim.pts))
+        position, size = victim.pos, victim.size
+    data = bytearray(path.read_bytes())
+    data[position + 4 : position + size] = bytes(size - 4)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(data)
+    got = native.read_samples(damaged, np.arange(info.frames), 84, 140, info=info, threads=threads)
+    rest = np.delete(np.arange(info.frames), [row, row + 1])  # the next one shows it as its predecessor
+    assert_same(got.frames[rest], whole.frames[rest])
+    assert_same(got.luma[rest], whole.luma[rest])
+    assert got.substituted.sum() <= 1
 
 
 def test_pictures_that_no_sample_needs_are_not_decoded(clip_path):

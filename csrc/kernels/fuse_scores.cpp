@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/parallel.h"
+#include "parallel.h"
 
 namespace ov2::kernels {
 namespace {

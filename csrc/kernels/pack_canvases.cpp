@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/parallel.h"
+#include "parallel.h"
 
 namespace ov2::kernels {
 

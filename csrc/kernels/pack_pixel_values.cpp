@@ -1,6 +1,6 @@
 #include "kernels/pack_pixel_values.h"
 
-#include "kernels/parallel.h"
+#include "parallel.h"
 
 namespace ov2::kernels {
 

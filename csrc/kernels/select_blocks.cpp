@@ -4,7 +4,7 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/parallel.h"
+#include "parallel.h"
 
 namespace ov2::kernels {
 namespace {

@@ -146,7 +146,6 @@ py::dict ffmpeg_versions() {
     add("libavcodec", avcodec_version());
     add("libavutil", avutil_version());
     add("libswscale", swscale_version());
-    add("libavfilter", avfilter_version());
     return versions;
 }
 

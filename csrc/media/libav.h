@@ -38,7 +38,6 @@ using FormatContextPtr = std::unique_ptr<AVFormatContext, FreeByAddress<avformat
 using CodecContextPtr = std::unique_ptr<AVCodecContext, FreeByAddress<avcodec_free_context>>;
 using PacketPtr = std::unique_ptr<AVPacket, FreeByAddress<av_packet_free>>;
 using FramePtr = std::unique_ptr<AVFrame, FreeByAddress<av_frame_free>>;
-using FilterGraphPtr = std::unique_ptr<AVFilterGraph, FreeByAddress<avfilter_graph_free>>;
 using BitstreamFilterPtr = std::unique_ptr<AVBSFContext, FreeByAddress<av_bsf_free>>;
 using IOContextPtr = std::unique_ptr<AVIOContext, FreeByAddress<avio_context_free>>;
 

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "media/libav.h"
 #include "media/motion_field.h"
 
 namespace ov2::media {
+
+struct FreeFilterGraph {
+    void operator()(AVFilterGraph* graph) const;
+};
 
 // libavfilter's mestimate between two luma planes of canvas size. One object serves one thread; a result
 // depends on its two planes alone, never on what was estimated before.
@@ -25,7 +30,7 @@ class MotionEstimator {
     int width_, height_;
     MotionField field_;
     std::vector<Side> sides_;
-    FilterGraphPtr graph_;
+    std::unique_ptr<AVFilterGraph, FreeFilterGraph> graph_;
     AVFilterContext* source_ = nullptr;
     AVFilterContext* sink_ = nullptr;
     int64_t pushed_ = 0;

@@ -49,6 +49,22 @@ int64_t PacketPlan::reordering() const {
     return most;
 }
 
+std::vector<int64_t> PacketPlan::loads() const {
+    std::vector<int64_t> loads;
+    int64_t start = 0;
+    int64_t last = -1;
+    auto packets = static_cast<int64_t>(rows_.size());
+    for (int64_t index = 0; index <= packets; ++index) {
+        if (index == packets || (is_key(index) && index > start)) {
+            if (last >= 0) loads.push_back(last - start + 1);
+            start = index;
+            last = -1;
+        }
+        if (index < packets && needed(row(index))) last = index;
+    }
+    return loads;
+}
+
 bool PacketPlan::is_key(int64_t index) const {
     int64_t r = row(index);
     return r >= 0 && table_.is_key[static_cast<size_t>(r)] != 0;

@@ -24,6 +24,9 @@ class PacketPlan {
     // The most pictures that any picture waits for: decoded before it, displayed after it.
     int64_t reordering() const;
 
+    // Packets to decode in each stretch from one keyframe to the next, up to the last picture wanted there.
+    std::vector<int64_t> loads() const;
+
     // Whether all pictures wanted lie before the packet `index` in decode order.
     bool finished(int64_t index) const { return index > last_needed_; }
 

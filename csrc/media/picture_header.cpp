@@ -51,7 +51,10 @@ PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t*
     switch (codec.codec_id) {
         case AV_CODEC_ID_H264: {
             // nal_unit_type 1, 2 and 5 carry slices; nal_ref_idc stands in bits 5-6 (ITU-T H.264, 7.3.1).
-            auto is_slice = [](uint8_t nal) { return (nal & 31) == 1 || (nal & 31) == 2 || (nal & 31) == 5; };
+            auto is_slice = [&](uint8_t nal) {
+                header.parameter_sets |= (nal & 31) == 7 || (nal & 31) == 8;
+                return (nal & 31) == 1 || (nal & 31) == 2 || (nal & 31) == 5;
+            };
             int nal = first_nal_header(data, size, nal_length_size(codec, 4), is_slice);
             header.reference = nal < 0 || (nal >> 5 & 3) > 0;
             header.clean_access = nal >= 0 && (nal & 31) == 5;

@@ -8,9 +8,10 @@
 namespace ov2::media {
 
 struct PictureHeader {
-    bool shown = true;          // false for a VP8 alternate reference, which is never displayed
-    bool reference = true;      // other pictures may be predicted from it
-    bool clean_access = false;  // what follows it in decode and display order needs nothing before it
+    bool shown = true;            // false for a VP8 alternate reference, which is never displayed
+    bool reference = true;        // other pictures may be predicted from it
+    bool clean_access = false;    // what follows it in decode and display order needs nothing before it
+    bool parameter_sets = false;  // it carries parameter sets that pictures after it may need
 };
 
 // `key` is the container's keyframe flag.

@@ -1,6 +1,7 @@
 // A few threads, each with a context of its own, that take jobs from a short queue.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -32,21 +33,30 @@ class WorkerPool {
     WorkerPool(const WorkerPool&) = delete;
     WorkerPool& operator=(const WorkerPool&) = delete;
 
-    // Queues a job, waiting while the queue is full; rethrows what an earlier job threw.
-    void run(Job job) {
+    // Queues a job, waiting while the queue is full; rethrows what an earlier job threw. Both this and
+    // finish() call `poll`, which may throw, while they wait.
+    template <typename Poll>
+    void run(Job job, Poll poll) {
         std::unique_lock lock(mutex_);
-        room_.wait(lock, [this] { return jobs_.size() < capacity_ || error_; });
-        if (error_) std::rethrow_exception(error_);
+        wait(lock, poll, [this] { return jobs_.size() < capacity_; });
         jobs_.push_back(std::move(job));
         ready_.notify_one();
     }
 
-    // Waits for all jobs; calls `poll`, which may throw, now and then.
+    // Waits for all jobs.
     template <typename Poll>
     void finish(Poll poll) {
         std::unique_lock lock(mutex_);
-        while (!room_.wait_for(lock, std::chrono::milliseconds(20),
-                               [this] { return (jobs_.empty() && busy_ == 0) || error_; })) {
+        wait(lock, poll, [this] { return jobs_.empty() && busy_ == 0; });
+    }
+
+    // For long jobs: whether nobody wants their result any more.
+    bool stopping() const { return stopping_; }
+
+  private:
+    template <typename Poll, typename Done>
+    void wait(std::unique_lock<std::mutex>& lock, Poll& poll, Done done) {
+        while (!room_.wait_for(lock, std::chrono::milliseconds(20), [&] { return done() || error_; })) {
             lock.unlock();
             poll();
             lock.lock();
@@ -54,7 +64,6 @@ class WorkerPool {
         if (error_) std::rethrow_exception(error_);
     }
 
-  private:
     void work() {
         std::unique_ptr<Context> context;
         std::unique_lock lock(mutex_);
@@ -95,7 +104,7 @@ class WorkerPool {
     std::condition_variable ready_, room_;
     std::deque<Job> jobs_;
     int busy_ = 0;
-    bool stopping_ = false;
+    std::atomic<bool> stopping_{false};
     std::exception_ptr error_;
     std::vector<std::thread> threads_;
 };

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace ov2::kernels {
+namespace ov2 {
 
 // Calls body(i) for every i in [0, count); items are handed out one by one, so uneven ones balance.
 template <typename Body>
@@ -31,4 +31,4 @@ void parallel_for(int64_t count, int threads, Body body) {
     if (error) std::rethrow_exception(error);
 }
 
-}  // namespace ov2::kernels
+}  // namespace ov2

@@ -1,0 +1,44 @@
+#include "media/decoder.h"
+
+#include <algorithm>
+
+namespace ov2::media {
+namespace {
+
+constexpr int64_t kMostDelayed = 15;  // the H.264 decoder holds 16 pictures at most
+
+}  // namespace
+
+Decoder::Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reordering)
+    : path_(demuxer.path()) {
+    const AVCodecParameters* parameters = demuxer.stream()->codecpar;
+    shim::Codec* codec = avcodec_find_decoder(parameters->codec_id);
+    if (codec == nullptr) {
+        throw VideoError(path_ + ": this FFmpeg has no decoder for " +
+                         avcodec_get_name(parameters->codec_id));
+    }
+    context_.reset(avcodec_alloc_context3(codec));
+    if (!context_) throw std::bad_alloc();
+    check(avcodec_parameters_to_context(context_.get(), parameters), path_, "set up the decoder");
+    context_->thread_count = threads;
+    context_->thread_type = FF_THREAD_FRAME | FF_THREAD_SLICE;
+    if (vectors) {
+        context_->export_side_data |= AV_CODEC_EXPORT_DATA_MVS;
+        // With frame threads a decoder may export the vectors of a picture that another thread has not
+        // finished, and some are lost. The H.264 decoder hands out a picture once `has_b_frames` others wait
+        // behind it. When that exceeds the stream's reordering by the number of threads, every picture handed
+        // out was decoded a full round of threads ago and is whole. Decoders without such a delay run without
+        // frame threads.
+        reordering = reordering < 0 ? kMostDelayed : std::max<int64_t>(reordering, context_->has_b_frames);
+        auto delayed = std::min<int64_t>(threads, kMostDelayed - reordering);
+        if (parameters->codec_id == AV_CODEC_ID_H264 && delayed > 1) {
+            context_->thread_count = static_cast<int>(delayed);
+            context_->has_b_frames = static_cast<int>(reordering + delayed);
+        } else {
+            context_->thread_type = FF_THREAD_SLICE;
+        }
+    }
+    check(avcodec_open2(context_.get(), codec, nullptr), path_, "open the decoder");
+}
+
+}  // namespace ov2::media

@@ -1,0 +1,53 @@
+// A libavcodec decoder that hands each picture to a callback.
+#pragma once
+
+#include <string>
+
+#include "media/demuxer.h"
+#include "media/error.h"
+#include "media/libav.h"
+
+namespace ov2::media {
+
+class Decoder {
+  public:
+    // `vectors`: export motion vectors, exactly. `reordering`: the most pictures that any waits for, or -1 if
+    // unknown.
+    Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reordering);
+
+    // Sends a packet, null to drain, and calls show(FramePtr) for every picture that is ready. A packet that
+    // the decoder cannot use is passed over, as players do: pictures that are lost by it are found missing.
+    template <typename Show>
+    void decode(const AVPacket* packet, Show show) {
+        for (;;) {
+            int sent = avcodec_send_packet(context_.get(), packet);
+            bool usable =
+                sent >= 0 || sent == AVERROR(EAGAIN) || sent == AVERROR_INVALIDDATA || sent == AVERROR_EOF;
+            if (!usable) check(sent, path_, "decode it");
+            receive(show);
+            if (sent != AVERROR(EAGAIN)) return;
+        }
+    }
+
+    // Forgets everything, to go on at a keyframe that needs nothing before it.
+    void reset() { avcodec_flush_buffers(context_.get()); }
+
+  private:
+    template <typename Show>
+    void receive(Show& show) {
+        for (;;) {
+            FramePtr frame(av_frame_alloc());
+            if (!frame) throw std::bad_alloc();
+            int result = avcodec_receive_frame(context_.get(), frame.get());
+            if (result == AVERROR_INVALIDDATA) continue;
+            if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return;
+            check(result, path_, "decode it");
+            show(std::move(frame));
+        }
+    }
+
+    std::string path_;
+    CodecContextPtr context_;
+};
+
+}  // namespace ov2::media

@@ -1,0 +1,175 @@
+#include <deque>
+
+#include "media/decoder.h"
+#include "media/error.h"
+#include "media/picture_header.h"
+#include "media/readers.h"
+#include "media/worker_pool.h"
+
+namespace ov2::media {
+namespace {
+
+// A decoded picture that more than one job may look at.
+using SharedFrame = std::shared_ptr<const AVFrame>;
+
+class OrderedReader {
+  public:
+    explicit OrderedReader(ReadContext& context)
+        : context_(context),
+          writer_(context.writer),
+          by_vectors_(writer_.motion() == MotionSource::codec),
+          may_skip_(timed() && (!by_vectors_ || context.demuxer.codec() == AV_CODEC_ID_H264)),
+          decoder_(context.demuxer, context.request.threads, by_vectors_,
+                   timed() ? context.plan.reordering() : -1),
+          has_previous_(static_cast<size_t>(writer_.samples())),
+          pool_(context.request.threads, 2 * context.request.threads + 2,
+                [this] { return writer_.make_converter(); }) {}
+
+    void run() {
+        PacketPtr packet(av_packet_alloc());
+        if (!packet) throw std::bad_alloc();
+        while (!done()) {
+            poll();
+            if (!context_.demuxer.next(*packet)) {
+                send_held();
+                send(nullptr);
+                break;
+            }
+            take(*packet);
+        }
+        if (next_ < writer_.samples()) {
+            throw VideoError(context_.request.path + ": cannot decode frame " +
+                             std::to_string(writer_.row(next_)) + " of " +
+                             std::to_string(context_.table().size.size()) +
+                             ": the stream ends or breaks off before it");
+        }
+        pool_.finish([this] { poll(); });
+    }
+
+  private:
+    bool timed() const { return context_.table().has_timestamps; }
+    void poll() const { context_.request.poll(writer_.written()); }
+    bool done() const { return next_ == writer_.samples() && context_.references_known(last_type_); }
+
+    void take(AVPacket& packet) {
+        int64_t index = packets_++;
+        int64_t row = context_.plan.row(index);
+        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet.data,
+                                                   packet.size, (packet.flags & AV_PKT_FLAG_KEY) != 0);
+        packet_sizes_.push_back(packet.size);
+        packet_references_.push_back(header.reference);
+        // The decoder hands a packet's pts on to its picture, so the packet's place in decode order travels
+        // there.
+        packet.pts = index;
+        packet.dts = AV_NOPTS_VALUE;
+        if (timed() && row >= 0) context_.is_reference[static_cast<size_t>(row)] = header.reference;
+        if (!may_skip_) {
+            // Without timestamps nobody knows which picture a packet is, nor, until it comes out, whether it
+            // is a reference. And the MPEG-4 and MPEG-2 decoders export some vectors left over from pictures
+            // before.
+            if (next_ < writer_.samples() || !timed()) send(&packet);
+            return;
+        }
+        if (next_ == writer_.samples() || (!header.reference && !context_.plan.needed(row))) {
+            ++context_.statistics.skipped;
+            return;
+        }
+        if (context_.plan.is_key(index)) {
+            if (header.clean_access) {
+                context_.statistics.skipped += static_cast<int64_t>(held_.size());
+                held_.clear();
+            } else {
+                send_held();
+            }
+        }
+        if (context_.plan.may_skip_to_next_key(index)) {
+            PacketPtr held(av_packet_alloc());
+            if (!held) throw std::bad_alloc();
+            av_packet_move_ref(held.get(), &packet);
+            held_.push_back(std::move(held));
+            return;
+        }
+        send_held();
+        send(&packet);
+        if (context_.plan.finished(packets_) && !drained_) {
+            send(nullptr);  // nothing behind is wanted, so the decoder may hand out what it has
+            drained_ = true;
+        }
+    }
+
+    void send_held() {
+        for (const PacketPtr& packet : held_) send(packet.get());
+        held_.clear();
+    }
+
+    void send(const AVPacket* packet) {
+        decoder_.decode(packet, [this](FramePtr frame) { show(SharedFrame(std::move(frame))); });
+    }
+
+    // A picture in display order.
+    void show(SharedFrame frame) {
+        ++context_.statistics.decoded;
+        int64_t index = frame->pts;
+        bool known = index >= 0 && index < packets_;
+        int64_t row = timed() ? (known ? context_.plan.row(index) : -1) : shown_++;
+        auto rows = static_cast<int64_t>(context_.is_reference.size());
+        if (!timed() && row < rows && known) {
+            context_.is_reference[static_cast<size_t>(row)] = packet_references_[static_cast<size_t>(index)];
+        }
+        while (next_ < writer_.samples() && writer_.row(next_) <= row) {
+            int64_t wanted = writer_.row(next_);
+            bool substituted = wanted < row;
+            bool from_table = timed() || !known;
+            int64_t bytes = from_table ? context_.table().size[static_cast<size_t>(wanted)]
+                                       : packet_sizes_[static_cast<size_t>(index)];
+            writer_.describe(next_, *frame, bytes, substituted);
+            if (has_previous_[static_cast<size_t>(next_)] == 0) {
+                convert(previous_ ? previous_ : frame, Destination{-1, next_, false});
+            }
+            Destination to = substituted ? Destination{next_, -1, true} : writer_.destination(row);
+            to.still = substituted || is_keyframe(row, *frame);
+            convert(frame, to);
+            last_type_ = av_get_picture_type_char(frame->pict_type);
+            ++next_;
+        }
+        // Not a sample itself, but shown right before one.
+        Destination to = writer_.destination(row);
+        if (to.sample < 0 && to.successor >= 0) convert(frame, to);
+        previous_ = std::move(frame);
+    }
+
+    void convert(SharedFrame frame, const Destination& to) {
+        if (to.successor >= 0) has_previous_[static_cast<size_t>(to.successor)] = 1;
+        pool_.run([this, frame = std::move(frame), to](Converter& c) { writer_.write(c, *frame, to); },
+                  [this] { poll(); });
+    }
+
+    bool is_keyframe(int64_t row, const AVFrame& frame) const {
+        return timed() ? context_.table().is_key[static_cast<size_t>(row)] != 0 : shim::is_key_frame(frame);
+    }
+
+    ReadContext& context_;
+    SampleWriter& writer_;
+    bool by_vectors_;
+    bool may_skip_;
+    Decoder decoder_;
+    std::deque<PacketPtr> held_;  // needed only if the next keyframe turns out to be no clean point of access
+    std::vector<int64_t> packet_sizes_;
+    std::vector<uint8_t> packet_references_;
+    std::vector<uint8_t> has_previous_;  // by sample
+    SharedFrame previous_;
+    int64_t packets_ = 0;
+    int64_t shown_ = 0;
+    int64_t next_ = 0;  // first sample that no picture has served
+    char last_type_ = '?';
+    bool drained_ = false;
+    WorkerPool<Converter> pool_;  // last: its threads use what stands above
+};
+
+}  // namespace
+
+void read_in_order(ReadContext& context) {
+    OrderedReader(context).run();
+}
+
+}  // namespace ov2::media

@@ -1,0 +1,37 @@
+// The two ways to decode what a read needs. Both fill the same arrays with the same bits.
+#pragma once
+
+#include "media/demuxer.h"
+#include "media/packet_plan.h"
+#include "media/sample_writer.h"
+
+namespace ov2::media {
+
+// What both ways share.
+struct ReadContext {
+    const ReadRequest& request;
+    Demuxer& demuxer;
+    const PacketPlan& plan;
+    SampleWriter& writer;
+    ReadStatistics& statistics;
+    std::vector<uint8_t> is_reference;  // by row of the table: 0, 1, or kUnknown
+    static constexpr uint8_t kUnknown = 2;
+
+    const PacketTable& table() const { return *request.table; }
+
+    // Whether the distances of the last sample's references are known, so that reading may end.
+    bool references_known(char last_picture_type) const;
+};
+
+// One decoder, as many threads as it can use, pictures in display order; converters work beside it. Throws
+// VideoError where a sample cannot be decoded.
+void read_in_order(ReadContext& context);
+
+// One single-threaded decoder a thread, each on its own stretch from one IDR picture to the next, converting
+// what it decodes. False where that does not give every picture wanted: then the arrays hold nothing of use.
+bool read_segments(ReadContext& context);
+
+// Whether read_segments can work on this stream, and keeps the threads evenly busy.
+bool segments_pay(const ReadContext& context);
+
+}  // namespace ov2::media

@@ -1,0 +1,13 @@
+// Compiles a function for plain x86-64 and again for AVX2; the loader takes what the processor has. Integer
+// code gives the same bits either way, and AVX2 alone brings no fused multiply-add.
+#pragma once
+
+#if defined(__has_attribute)
+#if __has_attribute(target_clones) && defined(__x86_64__) && defined(__linux__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define OV2_SIMD __attribute__((target_clones("avx2", "default")))
+#endif
+#endif
+#ifndef OV2_SIMD
+#define OV2_SIMD
+#endif
