@@ -106,11 +106,11 @@ def only_last_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
     yield launch
 
 
-def run_apart(code: str, **environment: str) -> str:
-    """Runs a program in a fresh interpreter; what it prints."""
+def run_apart(code: str, *arguments: str) -> str:
+    """Runs a program in a fresh interpreter, which does not interpret Triton; what it prints."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
     clean["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, env={**clean, **environment}, check=False, capture_output=True, text=True)
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    done = subprocess.run(command, env=clean, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
