@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,9 @@ import triton
 from ..errors import BackendUnavailableError
 
 #: Whether Triton interprets kernels on the CPU; settled by ``TRITON_INTERPRET`` before the kernels are imported.
-INTERPRETED = bool(triton.knobs.runtime.interpret)
+INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "y", "yes")
 
-#: Patch sizes that kernels are compiled for; 0 stands for any other, which is then known at the launch only.
+#: Patch sizes that a kernel may be compiled for; 0 stands for any other, which is then known at the launch only.
 PATCHES = (14, 16, 0)
 
 _POINTERS = {torch.uint8: "*u8", torch.int16: "*i16", torch.int32: "*i32", torch.int64: "*i64", torch.float32: "*fp32"}
