@@ -24,6 +24,9 @@ def read_samples(
     threads: int,
     motion: int,
     progress: Callable[[int], None] | None,
+    frames: AnyArray,
+    luma: AnyArray,
+    prev_luma: AnyArray,
 ) -> dict[str, Any]: ...
 def ffmpeg_versions() -> dict[str, str]: ...
 def sample_frames(

@@ -94,18 +94,22 @@ def _read_canvas(path: Path) -> Array:
 
 def _meta(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
     hp, wp = tokens.grid
-    starts = [int(c) for c in np.flatnonzero(tokens.canvas_kinds == "I")]
-    times = tokens.src_patch_position.reshape(len(names), hp * wp, 3)[:, :, 0]
-    ends = [*starts[1:], len(names)]
+    anchors = np.flatnonzero(tokens.canvas_kinds == "I")
+    canvas_edges = [*anchors.tolist(), len(names)]
+    # A group's samples run from the frame of its I-canvas up to that of the next.
+    first_frames = tokens.src_patch_position[anchors * hp * wp, 0]
+    sample_edges = [*np.searchsorted(tokens.frame_ids, first_frames).tolist(), len(tokens.frame_ids)]
     groups = [
         {
-            "group_id": k,
-            "canvas_start": a,
-            "num_canvases": b - a,
-            "start_frame": int(times[a, 0]),
-            "end_frame": int(times[a:b].max()),
+            "group_idx": k,
+            "group_start_idx": sample_edges[k],
+            "group_end_idx": sample_edges[k + 1],
+            "group_frame_count": sample_edges[k + 1] - sample_edges[k],
+            "frame_ids": tokens.frame_ids[sample_edges[k] : sample_edges[k + 1]].tolist(),
+            "global_img_offset": canvas_edges[k],
+            "num_canvases": canvas_edges[k + 1] - canvas_edges[k],
         }
-        for k, (a, b) in enumerate(zip(starts, ends, strict=True))
+        for k in range(len(anchors))
     ]
     return {
         "fps": tokens.fps,
@@ -153,7 +157,7 @@ def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
         positions = np.load(root / "src_patch_position.npy", allow_pickle=False)
         frame_ids = np.load(root / "frame_ids.npy", allow_pickle=False).astype(np.int64)
         kinds = np.full(len(names), "P")
-        kinds[[group["canvas_start"] for group in groups]] = "I"
+        kinds[[group["global_img_offset"] for group in groups]] = "I"
         tokens = CodecTokens(
             canvases=canvases,
             src_patch_position=positions,

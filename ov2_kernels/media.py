@@ -75,6 +75,22 @@ class VideoInfo:
 
 
 @dataclass(frozen=True, eq=False)
+class Pictures:
+    """Memory for the pictures of samples, C-contiguous; whoever brings it chooses where they lie."""
+
+    #: uint8 ``[N, H, W, 3]``, ``[N, H, W]`` and ``[N, H, W]``
+    frames: Array
+    luma: Array
+    prev_luma: Array
+
+    @classmethod
+    def empty(cls, count: int, height: int, width: int) -> Pictures:
+        """Memory of NumPy's, not initialised."""
+        shape = (count, height, width)
+        return cls(np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8), np.empty(shape, np.uint8))
+
+
+@dataclass(frozen=True, eq=False)
 class Samples:
     """The sampled frames of a video, upright and at canvas size (algorithm, section 4)."""
 

@@ -16,7 +16,7 @@ except ImportError as error:
         f"the compiled extension ov2_kernels._core does not load ({error}); build it with 'pip install .' in a "
         "checkout, and run Python from elsewhere"
     ) from error
-from .media import MOTION_SOURCES, Array, Samples, VideoInfo
+from .media import MOTION_SOURCES, Array, Pictures, Samples, VideoInfo
 from .tables import attenuation_table
 
 SAMPLING = {"uniform": 0, "peaks": 1, "near_keyframes": 2}
@@ -100,10 +100,12 @@ def read_samples(
     threads: int = 1,
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
+    pictures: Pictures | None = None,
 ) -> Samples:
     """Twin of :func:`ov2_kernels.reference.read_samples`."""
     path = os.fspath(path)
     info = info or probe(path)
+    pictures = pictures or Pictures.empty(len(frame_ids), height, width)
     out = _core.read_samples(
         path,
         _as(info.size, "int64"),
@@ -117,11 +119,14 @@ def read_samples(
         threads,
         _MOTION[motion_source],
         progress,
+        pictures.frames,
+        pictures.luma,
+        pictures.prev_luma,
     )
     out["pict_types"] = out["pict_types"].view("S1")
     out["substituted"] = out["substituted"].astype(bool)
     out["motion_source"] = MOTION_SOURCES[out["motion_source"]]
-    return Samples(frame_ids=np.array(frame_ids, dtype=np.int64), **out)
+    return Samples(np.array(frame_ids, dtype=np.int64), pictures.frames, pictures.luma, pictures.prev_luma, **out)
 
 
 def block_energies(

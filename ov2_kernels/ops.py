@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .errors import BackendUnavailableError
-from .media import Array, Samples, VideoInfo
+from .media import Array, Pictures, Samples, VideoInfo
 from .tables import normalization_table
 
 BACKENDS = ("native", "reference", "triton")
@@ -191,6 +191,7 @@ def read_samples(
     threads: int | None = None,
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
+    pictures: Pictures | None = None,
     backend: str = "auto",
 ) -> Samples:
     """Decodes a video once and keeps what the sampled frames need, upright and at canvas size.
@@ -198,7 +199,8 @@ def read_samples(
     ``frame_ids`` are rows of the packet table, strictly increasing; ``height`` and ``width`` are those of the canvas in
     pixels, multiples of 4. ``info`` saves a second look at the container. ``motion_source`` is ``auto`` (the codec's
     vectors, estimated where it exports none), ``estimated`` or ``none``. ``progress`` is called with the number of
-    samples read; what it raises ends the read. Raises :class:`VideoError` where a frame cannot be decoded.
+    samples, from the first on, whose pictures are written (0 again if reading must start anew); what it raises ends the
+    read. ``pictures`` is memory for them. Raises :class:`VideoError` where a frame cannot be decoded.
     Source: algorithm, section 4.
     """
     if motion_source not in ("auto", "estimated", "none"):
@@ -212,6 +214,7 @@ def read_samples(
         threads=resolve_threads(threads),
         motion_source=motion_source,
         progress=progress,
+        pictures=pictures,
     )
     return samples
 

@@ -48,7 +48,9 @@ def test_the_directory_is_what_readers_expect(tokens, tmp_path):
     assert np.load(tmp_path / "out" / "frame_ids.npy").dtype == np.int32
     assert isinstance(meta["fps"], float)
     assert meta["hb_wb"] == list(tokens.grid)
-    assert meta["num_groups"] == len(meta["groups"])
+    assert meta["num_groups"] == len(meta["groups"]) > 1
+    assert [t for group in meta["groups"] for t in group["frame_ids"]] == tokens.frame_ids.tolist()
+    assert sum(group["num_canvases"] for group in meta["groups"]) == count
     for name in [
         "total_frames",
         "orig_hw",

@@ -55,8 +55,9 @@ class Poll {
 
     void operator()(int64_t done) {
         auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(50)) return;
+        if (now - last_ < std::chrono::milliseconds(50) && done >= done_) return;
         last_ = now;
+        done_ = done;
         py::gil_scoped_acquire acquire;
         if (PyErr_CheckSignals() != 0) throw py::error_already_set();
         if (!progress_.is_none()) progress_(done);
@@ -64,13 +65,15 @@ class Poll {
 
   private:
     py::object progress_;
+    int64_t done_ = 0;
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
                       const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
                       const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
-                      py::object progress) {
+                      py::object progress, Array<uint8_t> frames, Array<uint8_t> luma,
+                      Array<uint8_t> prev_luma) {
     require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0,
             "height and width must be positive multiples of 4");
     require(threads >= 1, "threads must be at least 1");
@@ -101,7 +104,9 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     request.motion = static_cast<media::MotionSource>(motion);
 
     py::ssize_t h = height, w = width;
-    Array<uint8_t> frames({n, h, w, py::ssize_t{3}}), luma({n, h, w}), prev_luma({n, h, w});
+    require_shape(frames, "frames", {n, h, w, 3});
+    require_shape(luma, "luma", {n, h, w});
+    require_shape(prev_luma, "prev_luma", {n, h, w});
     auto motion_field = py::module_::import("numpy")
                             .attr("zeros")(py::make_tuple(n, h / 4, w / 4, 2), "int16")
                             .cast<Array<int16_t>>();
@@ -114,15 +119,11 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     media::ReadStatistics statistics;
     Poll poll(std::move(progress));
     {
-        py::gil_scoped_release
-            release;  // reading writes only into the arrays above, which nobody else holds yet
+        py::gil_scoped_release release;  // reading writes only into the arrays above
         request.poll = [&poll](int64_t done) { poll(done); };
         statistics = media::read_samples(request, arrays);
     }
     py::dict result;
-    result["frames"] = frames;
-    result["luma"] = luma;
-    result["prev_luma"] = prev_luma;
     result["motion"] = motion_field;
     result["packet_bytes"] = packet_bytes;
     result["pts"] = sample_pts;
@@ -171,7 +172,8 @@ void bind_media(py::module_& m) {
     m.def("read_samples", &read_samples, py::arg("path"), py::arg("size").noconvert(),
           py::arg("pts").noconvert(), py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
           py::arg("has_timestamps"), py::arg("frame_indices").noconvert(), py::arg("height"),
-          py::arg("width"), py::arg("threads"), py::arg("motion"), py::arg("progress"));
+          py::arg("width"), py::arg("threads"), py::arg("motion"), py::arg("progress"),
+          py::arg("frames").noconvert(), py::arg("luma").noconvert(), py::arg("prev_luma").noconvert());
     m.def("ffmpeg_versions", &ffmpeg_versions);
 }
 

@@ -20,6 +20,9 @@ Decoder::Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reor
     context_.reset(avcodec_alloc_context3(codec));
     if (!context_) throw std::bad_alloc();
     check(avcodec_parameters_to_context(context_.get(), parameters), path_, "set up the decoder");
+    // Pictures come out in order from the first only if the decoder knows how long to wait for others.
+    context_->has_b_frames =
+        static_cast<int>(std::max<int64_t>(context_->has_b_frames, std::min(reordering, kMostDelayed)));
     context_->thread_count = threads;
     context_->thread_type = FF_THREAD_FRAME | FF_THREAD_SLICE;
     if (vectors) {
@@ -29,7 +32,7 @@ Decoder::Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reor
         // behind it. When that exceeds the stream's reordering by the number of threads, every picture handed
         // out was decoded a full round of threads ago and is whole. Decoders without such a delay run without
         // frame threads.
-        reordering = reordering < 0 ? kMostDelayed : std::max<int64_t>(reordering, context_->has_b_frames);
+        reordering = reordering < 0 ? kMostDelayed : context_->has_b_frames;
         auto delayed = std::min<int64_t>(threads, kMostDelayed - reordering);
         if (parameters->codec_id == AV_CODEC_ID_H264 && delayed > 1) {
             context_->thread_count = static_cast<int>(delayed);

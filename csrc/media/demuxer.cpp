@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "media/error.h"
+#include "media/picture_header.h"
 
 namespace ov2::media {
 namespace {
@@ -36,9 +37,13 @@ Demuxer::Demuxer(const std::string& path, bool table_only) : path_(path), source
     // MP4 and MOV state sizes, times and sync samples themselves, and parsing would only second-guess them.
     bool has_sample_table = std::strncmp(container(), "mov,", 4) == 0;
     if (has_sample_table) format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
+    // Looking into the streams means decoding a little. A sample table needs none of that for its own sake,
+    // nor does H.264 beside one: its headers stand in the container, and how far it reorders pictures shows
+    // in their times.
     stream_ = video_stream(*format_);
     bool sized = stream_ != nullptr && stream_->codecpar->width > 0 && stream_->codecpar->height > 0;
-    if (!has_sample_table || !table_only || !sized) {
+    bool complete = has_sample_table && sized && (table_only || has_avc_record(*stream_->codecpar));
+    if (!complete) {
         check(avformat_find_stream_info(format_.get(), nullptr), path, "read the stream headers");
         stream_ = video_stream(*format_);
     }

@@ -88,6 +88,10 @@ PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t*
     return header;
 }
 
+bool has_avc_record(const AVCodecParameters& codec) {
+    return codec.codec_id == AV_CODEC_ID_H264 && codec.extradata_size > 6 && codec.extradata[0] == 1;
+}
+
 bool exports_motion_vectors(AVCodecID codec) {
     switch (codec) {
         case AV_CODEC_ID_H264:

@@ -17,6 +17,9 @@ struct PictureHeader {
 // `key` is the container's keyframe flag.
 PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t* data, int size, bool key);
 
+// Whether this is H.264 with its parameter sets in the container (avcC), at hand for every decoder.
+bool has_avc_record(const AVCodecParameters& codec);
+
 // Whether libavcodec exports the motion vectors of this codec.
 bool exports_motion_vectors(AVCodecID codec);
 

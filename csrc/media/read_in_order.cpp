@@ -48,7 +48,7 @@ class OrderedReader {
 
   private:
     bool timed() const { return context_.table().has_timestamps; }
-    void poll() const { context_.request.poll(writer_.written()); }
+    void poll() const { context_.request.poll(writer_.ready()); }
     bool done() const { return next_ == writer_.samples() && context_.references_known(last_type_); }
 
     void take(AVPacket& packet) {

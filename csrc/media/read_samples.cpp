@@ -46,7 +46,10 @@ ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arra
         writer.finish(context.is_reference, request.threads);
         return true;
     };
-    if (!attempt(true)) attempt(false);
+    if (!attempt(true)) {
+        request.poll(0);
+        attempt(false);
+    }
     return statistics;
 }
 

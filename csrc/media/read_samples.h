@@ -20,7 +20,8 @@ struct ReadRequest {
     int width = 0;
     int threads = 1;
     MotionSource motion = MotionSource::codec;
-    // Called often from the reading thread with the number of samples decoded; may throw to stop the read.
+    // Called often from the reading thread with the number of samples, from the first on, whose pictures are
+    // written; falls back to 0 where reading starts anew. May throw to stop the read.
     std::function<void(int64_t)> poll;
 };
 

@@ -29,7 +29,6 @@ class SegmentReader {
     explicit SegmentReader(ReadContext& context)
         : context_(context),
           writer_(context.writer),
-          given_(static_cast<size_t>(2 * writer_.samples())),
           pool_(context.request.threads, context.request.threads,
                 [this] { return std::make_unique<Worker>(context_); }) {}
 
@@ -46,11 +45,11 @@ class SegmentReader {
         pool_.finish([this] { poll(); });
         context_.statistics.decoded = decoded_;
         context_.statistics.skipped = index - sent_;
-        return std::all_of(given_.begin(), given_.end(), [](uint8_t given) { return given != 0; });
+        return writer_.ready() == writer_.samples();
     }
 
   private:
-    void poll() const { context_.request.poll(writer_.written()); }
+    void poll() const { context_.request.poll(writer_.ready()); }
 
     // False where segments turn out not to stand by themselves.
     bool take(AVPacket& packet, int64_t index) {
@@ -102,17 +101,13 @@ class SegmentReader {
             writer_.describe(to.sample, frame, context_.table().size[static_cast<size_t>(row)], false);
         }
         writer_.write(converter, frame, to);
-        if (to.sample >= 0) given_[static_cast<size_t>(2 * to.sample)] = 1;
-        if (to.successor >= 0) given_[static_cast<size_t>(2 * to.successor) + 1] = 1;
         if (row == 0 && to.sample == 0) {  // nothing is shown before the first picture
             writer_.write(converter, frame, Destination{-1, 0, false});
-            given_[1] = 1;
         }
     }
 
     ReadContext& context_;
     SampleWriter& writer_;
-    std::vector<uint8_t> given_;  // for each sample: it, and the picture before it
     Segment segment_;
     int64_t sent_ = 0;
     std::atomic<int64_t> decoded_{0};
@@ -128,10 +123,7 @@ bool read_segments(ReadContext& context) {
 bool segments_pay(const ReadContext& context) {
     const AVCodecParameters& codec = *context.demuxer.stream()->codecpar;
     int threads = context.request.threads;
-    // With avcC the parameter sets stand in the container, at hand for every decoder.
-    bool self_contained =
-        codec.codec_id == AV_CODEC_ID_H264 && codec.extradata_size > 0 && codec.extradata[0] == 1;
-    if (!self_contained || !context.table().has_timestamps || threads < 2) return false;
+    if (!has_avc_record(codec) || !context.table().has_timestamps || threads < 2) return false;
     // Each decoder holds up to 17 pictures; beside threads of one decoder that is a matter of memory.
     constexpr int64_t kMostBytes = int64_t{192} << 20;
     int64_t picture_bytes = int64_t{codec.width} * codec.height * 3 / 2;

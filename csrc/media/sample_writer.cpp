@@ -20,7 +20,8 @@ SampleWriter::SampleWriter(const ReadRequest& request, const SampleArrays& array
       cells_(MotionField(request.width, request.height, {}).cells()),
       sides_(static_cast<size_t>(motion == MotionSource::codec ? cells_ * samples() : 0)),
       coded_sizes_(static_cast<size_t>(samples())),
-      still_(static_cast<size_t>(samples())) {}
+      still_(static_cast<size_t>(samples())),
+      parts_(static_cast<size_t>(samples())) {}
 
 Destination SampleWriter::destination(int64_t row) const {
     const std::vector<int64_t>& wanted = request_.frame_indices;
@@ -35,13 +36,19 @@ Destination SampleWriter::destination(int64_t row) const {
 void SampleWriter::write(Converter& converter, const AVFrame& frame, const Destination& to) {
     uint8_t* successor = arrays_.prev_luma + to.successor * plane_;
     if (to.sample < 0) {
-        if (to.successor >= 0) converter.resizer.convert_luma(frame, successor);
+        if (to.successor >= 0) {
+            converter.resizer.convert_luma(frame, successor);
+            parts_[static_cast<size_t>(to.successor)] |= kPrevious;
+        }
         return;
     }
     auto i = static_cast<size_t>(to.sample);
     uint8_t* luma = arrays_.luma + to.sample * plane_;
     converter.resizer.convert(frame, arrays_.frames + 3 * to.sample * plane_, luma);
-    if (to.successor >= 0) std::memcpy(successor, luma, static_cast<size_t>(plane_));
+    if (to.successor >= 0) {
+        std::memcpy(successor, luma, static_cast<size_t>(plane_));
+        parts_[static_cast<size_t>(to.successor)] |= kPrevious;
+    }
     coded_sizes_[i] = {frame.width, frame.height};
     still_[i] = to.still;
     const AVFrameSideData* side = av_frame_get_side_data(&frame, AV_FRAME_DATA_MOTION_VECTORS);
@@ -51,7 +58,7 @@ void SampleWriter::write(Converter& converter, const AVFrame& frame, const Desti
                                   arrays_.motion + 2 * to.sample * cells_,
                                   sides_.data() + to.sample * cells_);
     }
-    ++written_;
+    parts_[i] |= kOwn;
 }
 
 void SampleWriter::describe(int64_t sample, const AVFrame& frame, int64_t packet_bytes, bool substituted) {
@@ -87,7 +94,7 @@ void SampleWriter::estimate(int threads) {
     parallel_for((samples() + kRun - 1) / kRun, threads, [&](int64_t run) {
         std::optional<MotionEstimator> estimator;
         for (int64_t i = run * kRun; i < std::min(samples(), (run + 1) * kRun); ++i) {
-            if (std::this_thread::get_id() == caller) request_.poll(written_);
+            if (std::this_thread::get_id() == caller) request_.poll(ready());
             if (still_[static_cast<size_t>(i)] != 0) continue;
             if (!estimator) estimator.emplace(request_.width, request_.height);
             estimator->estimate(arrays_.luma + i * plane_, arrays_.prev_luma + i * plane_,

@@ -55,7 +55,11 @@ class SampleWriter {
     // Vectors as they were before the first picture.
     void clear_motion() { std::fill_n(arrays_.motion, 2 * cells_ * samples(), int16_t{0}); }
 
-    int64_t written() const { return written_; }
+    // How many samples, from the first on, have their pictures; for the reading thread alone.
+    int64_t ready() const {
+        while (ready_ < samples() && parts_[static_cast<size_t>(ready_)] == kComplete) ++ready_;
+        return ready_;
+    }
     MotionSource motion() const { return motion_; }
 
   private:
@@ -70,7 +74,10 @@ class SampleWriter {
     std::vector<Side> sides_;                       // of each cell of each sample
     std::vector<std::pair<int, int>> coded_sizes_;  // of each sample
     std::vector<uint8_t> still_;                    // of each sample
-    std::atomic<int64_t> written_{0};
+    // Of each sample: its own picture is there, and the one before it.
+    static constexpr uint8_t kOwn = 1, kPrevious = 2, kComplete = 3;
+    std::vector<std::atomic<uint8_t>> parts_;
+    mutable int64_t ready_ = 0;
 };
 
 }  // namespace ov2::media

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import VideoError
-from ..media import Array, Samples, VideoInfo
+from ..media import Array, Pictures, Samples, VideoInfo
 from .demux import Video, display_matrix, is_reference, open_video, orientation, turn
 from .probe import probe
 
@@ -36,13 +36,15 @@ def read_samples(
     threads: int = 1,
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
+    pictures: Pictures | None = None,
 ) -> Samples:
     """Decodes a video and keeps what the sampled frames need, upright and at canvas size.
 
     ``frame_ids`` are rows of the packet table, strictly increasing; ``height`` and ``width`` are those of the canvas,
     in pixels, multiples of 4. ``motion_source`` is ``auto`` (the codec's vectors, estimated where it exports none),
-    ``estimated`` or ``none``. ``progress`` is called with the number of samples read. Raises :class:`VideoError` where
-    a frame cannot be decoded. Source: algorithm, section 4.
+    ``estimated`` or ``none``. ``progress`` is called with the number of samples, from the first on, whose pictures are
+    written; ``pictures`` is memory for them. Raises :class:`VideoError` where a frame cannot be decoded.
+    Source: algorithm, section 4.
     """
     path = os.fspath(path)
     info = info or probe(path)
@@ -51,11 +53,9 @@ def read_samples(
     references = {row: reference for row, _, _, reference in shown}
     rows = [row for row, *_ in shown]
     n = len(frame_ids)
+    pictures = pictures or Pictures.empty(n, height, width)
     out: dict[str, Any] = {
         "frame_ids": np.array(frame_ids, dtype=np.int64),
-        "frames": np.zeros((n, height, width, 3), dtype=np.uint8),
-        "luma": np.zeros((n, height, width), dtype=np.uint8),
-        "prev_luma": np.zeros((n, height, width), dtype=np.uint8),
         "motion": np.zeros((n, height // 4, width // 4, 2), dtype=np.int16),
         "packet_bytes": np.zeros(n, dtype=np.int64),
         "pts": info.pts[np.asarray(frame_ids, dtype=np.int64)],
@@ -67,8 +67,8 @@ def read_samples(
         if at is None:
             raise VideoError(f"{path}: cannot decode frame {wanted} of {info.frames}: the stream breaks off before it")
         row, frame, packet_size, _ = shown[at]
-        out["frames"][i], out["luma"][i] = _resize(frame, height, width)
-        out["prev_luma"][i] = _resize(shown[at - 1][1], height, width)[1] if at else out["luma"][i]
+        pictures.frames[i], pictures.luma[i] = _resize(frame, height, width)
+        pictures.prev_luma[i] = _resize(shown[at - 1][1], height, width)[1] if at else pictures.luma[i]
         out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps else packet_size
         out["pict_types"][i] = b"?IPBSipb"[frame.pict_type :][:1]
         out["substituted"][i] = row != wanted
@@ -78,9 +78,10 @@ def read_samples(
                 distances = _distance(references, row, -1), _distance(references, row, 1)
                 out["motion"][i] = _codec_motion(frame, height, width, distances)
             elif source == "estimated":
-                out["motion"][i] = estimate_motion(out["luma"][i], out["prev_luma"][i])
+                out["motion"][i] = estimate_motion(pictures.luma[i], pictures.prev_luma[i])
         if progress is not None:
             progress(i + 1)
+    out |= {"frames": pictures.frames, "luma": pictures.luma, "prev_luma": pictures.prev_luma}
     return Samples(motion_source=source, decoded=len(shown), skipped=0, **out)
 
 
