@@ -46,7 +46,7 @@ def tokenize_video(
 
     ``config`` defaults to ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``,
     ``reference`` or ``triton``; all give the same bits from the same pixels. With ``device``, a torch device, the
-    samples are uploaded after decoding, and what follows, up to the tokens' canvases and model inputs, happens
+    samples are uploaded while decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens
     there; ``timings`` then tell when work was queued, not when it was done. ``progress`` is called with the stage, how
     much of it is done and how much there is; what it raises ends the work. Raises ``OSError`` where the file cannot be
     read, :class:`VideoError` where it holds no usable video and ``ValueError`` for a wrong setting.
@@ -82,21 +82,18 @@ def tokenize_video(
     )
     watch.lap("plan")
     height, width = canvas_size(info.height, info.width, patch=config.patch, max_pixels=config.max_pixels)
-    samples = ops.read_samples(
-        path,
-        frame_ids,
-        height,
-        width,
-        info=info,
-        threads=threads,
-        motion_source="none" if config.score_mode == "framediff" else config.motion_source,
-        progress=None if progress is None else lambda done: progress("read", done, len(frame_ids)),
-        backend=backend,
-    )
+    options: dict[str, Any] = {
+        "info": info,
+        "threads": threads,
+        "motion_source": "none" if config.score_mode == "framediff" else config.motion_source,
+        "progress": None if progress is None else lambda done: progress("read", done, len(frame_ids)),
+        "backend": backend,
+    }
+    if uploader is None:
+        samples = ops.read_samples(path, frame_ids, height, width, **options)
+    else:
+        samples = uploader.read_to_device(path, frame_ids, height, width, device, **options)
     watch.lap("read")
-    if uploader is not None:
-        samples = uploader.upload_samples(samples, device)
-        watch.lap("upload")
     energies = ops.block_energies(
         samples.luma,
         samples.prev_luma,
