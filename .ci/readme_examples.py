@@ -1,6 +1,5 @@
 """Runs the Python blocks of a README one after the other in one namespace, where clip.mp4 is the packaged demo clip."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -10,8 +9,6 @@ from pathlib import Path
 
 text = Path(sys.argv[1]).resolve().read_text()
 blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-if importlib.util.find_spec("torch") is None:
-    blocks = [block.replace('"bfloat16"', '"float32"') for block in blocks]  # NumPy has no bfloat16
 with tempfile.TemporaryDirectory() as scratch:
     os.chdir(scratch)
     sys.path = [p for p in sys.path if not p.endswith(".ci")]

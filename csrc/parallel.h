@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -25,7 +26,11 @@ void parallel_for(int64_t count, int threads, Body body) {
     };
     std::vector<std::thread> helpers;
     int64_t extra = std::min<int64_t>(threads, count) - 1;
-    for (int64_t i = 0; i < extra; ++i) helpers.emplace_back(work);
+    try {
+        for (int64_t i = 0; i < extra; ++i) helpers.emplace_back(work);
+    } catch (const std::system_error&) {
+        // The system gives no more threads; those that there are do the work.
+    }
     work();
     for (std::thread& helper : helpers) helper.join();
     if (error) std::rethrow_exception(error);

@@ -10,9 +10,9 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 AnyArray = npt.NDArray[Any]
 
-def probe(path: str) -> dict[str, Any]: ...
+def probe(path: str | bytes) -> dict[str, Any]: ...
 def read_samples(
-    path: str,
+    path: str | bytes,
     size: AnyArray,
     pts: AnyArray,
     is_key: AnyArray,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import secrets
 import shutil
-import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,10 +38,7 @@ def save_assets(
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     target = Path(directory)
     _refuse_existing(target, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        temporary.chmod(0o777 & ~_umask())
+    with fresh_directory(target) as temporary:
         names = [f"canvas_{c:03d}.{format}" for c in range(len(tokens.canvases))]
         # Pillow gives up the GIL while it compresses.
         with ThreadPoolExecutor(resolve_threads(tokens.config.threads)) as pool:
@@ -48,13 +47,29 @@ def save_assets(
         np.save(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
         (temporary / "meta.json").write_text(json.dumps(_meta(tokens, names), indent=1))
         _refuse_existing(target, overwrite)
+
+
+@contextlib.contextmanager
+def fresh_directory(target: Path) -> Iterator[Path]:
+    """A new directory beside ``target`` that takes its name, and place, once the block is through.
+
+    Where the block raises, or the exchange fails, ``target`` stays what it was and nothing is left beside it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}"
+    replaced = temporary.with_name(temporary.name + ".replaced")
+    temporary.mkdir()
+    try:
+        yield temporary
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-            target.rename(old / "replaced")
+            target.rename(replaced)
+        try:
             temporary.rename(target)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(target)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(target)
+            raise
+        shutil.rmtree(replaced, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -65,12 +80,6 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
         raise FileExistsError(17, "exists already; overwrite=True replaces it", str(target))
     if target.exists() and not (target / "meta.json").exists() and any(target.iterdir()):
         raise FileExistsError(17, "is not an asset directory, so it is not replaced", str(target))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _write_canvas(path: Path, canvas: Array) -> None:
@@ -145,12 +154,18 @@ def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
     from .tokens import CodecTokens
 
     root = Path(directory)
-    meta = json.loads((root / "meta.json").read_text())
+    text = (root / "meta.json").read_text()
+    try:
+        meta = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{root}: meta.json is not JSON: {error}") from error
     try:
         names = meta["canvas_files"]
         for name in names:
             if Path(name).name != name or Path(name).suffix[1:] not in FORMATS:
                 raise ValueError(f"canvas_files names {name!r}, which is not a canvas of this directory")
+        if not names:
+            raise ValueError(f"{root}: meta.json names no canvas")
         groups = meta["groups"]
         config = CodecConfig(**meta["config"])
         canvases = np.stack([_read_canvas(root / name) for name in names])

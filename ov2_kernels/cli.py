@@ -36,12 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         return _complain(error)
 
 
-def _complain(error: BaseException) -> int:
-    print("ov2-kernels: " + " ".join(str(error).split()), file=sys.stderr)
+def _complain(error: object) -> int:
+    line = "ov2-kernels: " + " ".join(str(error).split())
+    print(line.encode(errors="replace").decode(), file=sys.stderr)
     return 1
 
 
@@ -183,8 +184,9 @@ def _tokenize(args: argparse.Namespace) -> int:
             with _ProgressBar(Path(video).name) as bar:
                 tokens = tokenize_video(video, config, backend=args.backend, progress=bar)
             tokens.save(directory, format=args.format, overwrite=args.overwrite)
-        except (OSError, ValueError, RuntimeError) as error:
-            status = _complain(error)
+        except Exception as error:  # whatever it is, the other videos are still done
+            text = str(error) or type(error).__name__
+            status = _complain(text if video in text else f"{video}: {text}")
             if args.json:
                 print(json.dumps({"video": video, "error": str(error)}), flush=True)
             continue

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,8 +79,8 @@ class CodecConfig:
                 raise ValueError(
                     f"images_per_group must divide {whole}, got {self.images_per_group} for {getattr(self, whole)}"
                 )
-        if self.patch % 2:
-            raise ValueError(f"patch must be even, got {self.patch}")
+        if self.patch % 2 or self.patch > 256:
+            raise ValueError(f"patch must be even and at most 256, got {self.patch}")
         if self.max_pixels < (2 * self.patch) ** 2:
             raise ValueError(
                 f"max_pixels must be at least (2 * patch)**2 = {(2 * self.patch) ** 2}, got {self.max_pixels}"
@@ -100,6 +102,9 @@ class CodecConfig:
 
     def _check_int(self, name: str, lowest: int, why: str = "") -> None:
         value = getattr(self, name)
+        with contextlib.suppress(TypeError):  # NumPy's integers are welcome
+            value = value if isinstance(value, bool) else operator.index(value)
+            object.__setattr__(self, name, value)
         if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value < 2**31:
             bound = f"{why} = {lowest}" if why else str(lowest)
             raise ValueError(f"{name} must be an integer of at least {bound} and below 2**31, got {value!r}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
+from .assets import fresh_directory
 from .config import CodecConfig
 from .contact_sheet import contact_sheet
 from .tokenize import tokenize_video
@@ -29,19 +28,13 @@ def run_demo(
     an earlier run made it; nothing is left behind where the work fails.
     """
     target = Path(output)
-    ours = (target / "contact_sheet.png").exists() and (target / "tokens" / "meta.json").exists()
+    ours = target.is_dir() and {entry.name for entry in target.iterdir()} == {"contact_sheet.png", "tokens"}
     if target.exists() and not (overwrite and ours):
         why = "exists already; overwrite replaces it" if ours else "exists and is not a demo's output"
         raise FileExistsError(f"{target}: {why}")
     tokens = tokenize_video(video or CLIP, config, backend=backend)
     sheet = contact_sheet(video or CLIP, tokens, backend=backend)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
-        fresh = Path(scratch) / "fresh"
-        fresh.mkdir()
+    with fresh_directory(target) as fresh:
         sheet.save(fresh / "contact_sheet.png")
         tokens.save(fresh / "tokens")
-        if target.exists():
-            shutil.rmtree(target)
-        fresh.rename(target)
     return target / "contact_sheet.png"

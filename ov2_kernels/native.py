@@ -28,10 +28,17 @@ def _as(array: Array | Sequence[int], dtype: str) -> Array:
     return np.ascontiguousarray(array, dtype=dtype)
 
 
+def _encoded(path: str) -> bytes:
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError(f"path must not hold a null character, got {path!r}")
+    return encoded
+
+
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """Twin of :func:`ov2_kernels.reference.probe`."""
     path = os.fspath(path)
-    table = _core.probe(path)
+    table = _core.probe(_encoded(path))
     table["time_base"] = Fraction(*table["time_base"])
     table["frame_rate"] = Fraction(*table["frame_rate"])
     table["is_key"] = table["is_key"].astype(bool)
@@ -107,7 +114,7 @@ def read_samples(
     info = info or probe(path)
     pictures = pictures or Pictures.empty(len(frame_ids), height, width)
     out = _core.read_samples(
-        path,
+        _encoded(path),
         _as(info.size, "int64"),
         _as(info.pts, "int64"),
         _as(info.is_key, "uint8"),

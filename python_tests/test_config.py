@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from ov2_kernels import CodecConfig
 
@@ -31,7 +32,8 @@ def test_presets():
         ("target_canvas", 30, "images_per_group must divide target_canvas, got 4 for 30"),
         ("group_size", 31, "images_per_group must divide group_size, got 4 for 31"),
         ("max_group_frames", 7, "max_group_frames must be an integer of at least min_group_frames = 8"),
-        ("patch", 15, "patch must be even, got 15"),
+        ("patch", 15, "patch must be even and at most 256, got 15"),
+        ("patch", 258, "patch must be even and at most 256, got 258"),
         ("max_pixels", 783, "max_pixels must be at least (2 * patch)**2 = 784, got 783"),
         ("sampling", "random", "sampling must be one of peaks, uniform, near_keyframes, got 'random'"),
         ("partition", "gop", "partition must be one of energy, uniform, fixed, got 'gop'"),
@@ -62,6 +64,11 @@ def test_weights_follow_the_score_mode():
     assert CodecConfig(score_mode="framediff", motion_weight=3.0).weights == (0, 256, 0)
     assert CodecConfig(score_mode="motion").weights == (256, 0, 0)
     assert CodecConfig(motion_weight=0.5, bits_weight=0.0).weights == (128, 256, 0)
+
+
+def test_integers_of_numpy_are_integers():
+    config = CodecConfig(target_canvas=np.int64(8))
+    assert type(config.target_canvas) is int
 
 
 def test_frozen():

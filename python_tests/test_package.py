@@ -29,7 +29,7 @@ print(type(inputs["pixel_values"]).__module__, len(tokens.canvases))
 from ov2_kernels import reference
 try:
     reference.probe(sys.argv[1])
-except ImportError as error:
+except ov2_kernels.BackendUnavailableError as error:
     print(error)
 """
 

@@ -16,7 +16,7 @@ using kernels::Geometry;
 Geometry geometry(const py::array& planes, int64_t patch) {
     require(planes.ndim() >= 3, "pictures must be [N, H, W] or [N, H, W, 3]");
     Geometry g{planes.shape(0), planes.shape(1), planes.shape(2), patch};
-    require(patch > 0 && patch % 2 == 0, "patch must be a positive even number");
+    require(patch >= 2 && patch <= 256 && patch % 2 == 0, "patch must be even and from 2 to 256");
     require(g.height > 0 && g.width > 0 && g.height % g.block() == 0 && g.width % g.block() == 0,
             "height and width must be multiples of 2 * patch");
     return g;
@@ -142,6 +142,7 @@ Array<int64_t> select_blocks(const Array<int32_t>& scores, const Array<int64_t>&
                              int threads) {
     require(scores.ndim() == 3, "scores must be [N, hb, wb]");
     py::ssize_t blocks = scores.shape(1) * scores.shape(2);
+    require(blocks > 0, "scores must hold at least one block");
     require_shape(attenuation, "attenuation", {blocks});
     require_edges(group_edges, scores.shape(0));
     require(images_per_group >= 1, "images_per_group must be at least 1");

@@ -25,11 +25,38 @@ std::vector<T> to_vector(const Array<T>& values, const char* name, py::ssize_t c
     return std::vector<T>(values.data(), values.data() + count);
 }
 
+// Lets Python handle signals and show progress, at most every 50 ms, from a thread that has released the GIL.
+class Poll {
+  public:
+    explicit Poll(py::object progress) : progress_(std::move(progress)) {}
+
+    void operator()(int64_t done) {
+        auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::milliseconds(50) && done >= done_) return;
+        last_ = now;
+        done_ = done;
+        py::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        report(done);
+    }
+
+    // With the GIL held.
+    void report(int64_t done) const {
+        if (!progress_.is_none()) progress_(done);
+    }
+
+  private:
+    py::object progress_;
+    int64_t done_ = 0;
+    std::chrono::steady_clock::time_point last_{};
+};
+
 py::dict probe(const std::string& path) {
     PacketTable table;
+    Poll poll{py::none()};
     {
         py::gil_scoped_release release;  // demuxing touches no Python object
-        table = media::probe(path);
+        table = media::probe(path, [&poll] { poll(0); });
     }
     py::dict result;
     result["size"] = to_array(table.size);
@@ -47,27 +74,6 @@ py::dict probe(const std::string& path) {
     result["has_timestamps"] = table.has_timestamps;
     return result;
 }
-
-// Lets Python handle signals and show progress, at most every 50 ms, from a thread that has released the GIL.
-class Poll {
-  public:
-    explicit Poll(py::object progress) : progress_(std::move(progress)) {}
-
-    void operator()(int64_t done) {
-        auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(50) && done >= done_) return;
-        last_ = now;
-        done_ = done;
-        py::gil_scoped_acquire acquire;
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        if (!progress_.is_none()) progress_(done);
-    }
-
-  private:
-    py::object progress_;
-    int64_t done_ = 0;
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
                       const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
@@ -123,6 +129,7 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
         request.poll = [&poll](int64_t done) { poll(done); };
         statistics = media::read_samples(request, arrays);
     }
+    poll.report(n);
     py::dict result;
     result["motion"] = motion_field;
     result["packet_bytes"] = packet_bytes;
@@ -150,16 +157,22 @@ py::dict ffmpeg_versions() {
     return versions;
 }
 
+// Text that may hold a file's name, whose bytes need not be UTF-8.
+py::object file_system_text(const char* text) {
+    return py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(text));
+}
+
 // The fixed mapping of this library's C++ errors to Python's.
 void translate(std::exception_ptr error) {
     try {
         if (error) std::rethrow_exception(error);
     } catch (const media::FileError& e) {
-        py::object value = py::handle(PyExc_OSError)(e.code, std::strerror(e.code), e.path);
+        py::object value =
+            py::handle(PyExc_OSError)(e.code, std::strerror(e.code), file_system_text(e.path.c_str()));
         PyErr_SetObject(py::type::handle_of(value).ptr(), value.ptr());
     } catch (const media::VideoError& e) {
         py::object type = py::module_::import("ov2_kernels.errors").attr("VideoError");
-        PyErr_SetString(type.ptr(), e.what());
+        PyErr_SetObject(type.ptr(), file_system_text(e.what()).ptr());
     }
 }
 

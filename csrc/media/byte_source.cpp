@@ -83,7 +83,10 @@ int ByteSource::read(void* self, uint8_t* buffer, int size) {
     do {
         count = pread(source->fd_, buffer, static_cast<size_t>(size), source->position_);
     } while (count < 0 && errno == EINTR);
-    if (count < 0) return AVERROR(errno);
+    if (count < 0) {
+        source->error_ = errno;
+        return AVERROR(errno);
+    }
     if (count == 0) return AVERROR_EOF;
     source->position_ += count;
     return static_cast<int>(count);

@@ -15,6 +15,9 @@ class ByteSource {
     ByteSource(const ByteSource&) = delete;
     ByteSource& operator=(const ByteSource&) = delete;
 
+    // What the operating system answered to a read that failed, or 0.
+    int error() const { return error_; }
+
     AVIOContext* context() const { return context_.get(); }
 
     // Whether this is an MP4 whose sample tables are spread over the file, in movie fragments.
@@ -31,6 +34,7 @@ class ByteSource {
     int fd_ = -1;
     int64_t size_ = 0;
     int64_t position_ = 0;
+    int error_ = 0;
     bool skip_payload_ = false;
     IOContextPtr context_;
 };

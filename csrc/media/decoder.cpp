@@ -5,6 +5,7 @@
 namespace ov2::media {
 namespace {
 
+constexpr int kMostThreads = 16;      // each holds pictures of its own
 constexpr int64_t kMostDelayed = 15;  // the H.264 decoder holds 16 pictures at most
 
 }  // namespace
@@ -23,7 +24,7 @@ Decoder::Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reor
     // Pictures come out in order from the first only if the decoder knows how long to wait for others.
     context_->has_b_frames =
         static_cast<int>(std::max<int64_t>(context_->has_b_frames, std::min(reordering, kMostDelayed)));
-    context_->thread_count = threads;
+    context_->thread_count = std::min(threads, kMostThreads);
     context_->thread_type = FF_THREAD_FRAME | FF_THREAD_SLICE;
     if (vectors) {
         context_->export_side_data |= AV_CODEC_EXPORT_DATA_MVS;

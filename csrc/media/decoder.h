@@ -21,9 +21,7 @@ class Decoder {
     void decode(const AVPacket* packet, Show show) {
         for (;;) {
             int sent = avcodec_send_packet(context_.get(), packet);
-            bool usable =
-                sent >= 0 || sent == AVERROR(EAGAIN) || sent == AVERROR_INVALIDDATA || sent == AVERROR_EOF;
-            if (!usable) check(sent, path_, "decode it");
+            if (sent == AVERROR(ENOMEM)) check(sent, path_, "decode it");
             receive(show);
             if (sent != AVERROR(EAGAIN)) return;
         }
@@ -40,8 +38,8 @@ class Decoder {
             if (!frame) throw std::bad_alloc();
             int result = avcodec_receive_frame(context_.get(), frame.get());
             if (result == AVERROR_INVALIDDATA) continue;
-            if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return;
-            check(result, path_, "decode it");
+            if (result == AVERROR(ENOMEM)) check(result, path_, "decode it");
+            if (result < 0) return;
             show(std::move(frame));
         }
     }

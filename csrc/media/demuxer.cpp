@@ -31,6 +31,11 @@ Demuxer::Demuxer(const std::string& path, bool table_only) : path_(path), source
     AVFormatContext* format = avformat_alloc_context();
     if (format == nullptr) throw std::bad_alloc();
     format->pb = source_.context();
+    // A playlist could name other files and addresses; nothing but the bytes of this file is opened.
+    format->io_open = [](AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
+        return AVERROR(EPERM);
+    };
+    av_opt_set(format, "protocol_whitelist", "none", 0);
     check(avformat_open_input(&format, path.c_str(), nullptr, nullptr), path, "open it as a video");
     format_.reset(format);
 
@@ -71,7 +76,10 @@ bool Demuxer::read(AVPacket& packet) {
         if (result == AVERROR(EAGAIN)) continue;
         // A file that was cut off ends early; samples that are then missing are reported by whoever wants
         // them.
-        if (result < 0) return false;
+        if (result < 0) {
+            if (source_.error() != 0) throw FileError(source_.error(), path_);
+            return false;
+        }
         if (packet.stream_index == stream_->index && packet.size > 0) return true;
     }
 }

@@ -45,8 +45,12 @@ int type_after_start_code(const uint8_t* data, int size, uint8_t code, int byte,
 
 }  // namespace
 
-PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t* data, int size, bool key) {
+PictureHeader read_picture_header(const AVCodecParameters& codec, const AVPacket& packet) {
+    const uint8_t* data = packet.data;
+    int size = packet.size;
+    bool key = (packet.flags & AV_PKT_FLAG_KEY) != 0;
     PictureHeader header;
+    header.parameter_sets = av_packet_get_side_data(&packet, AV_PKT_DATA_NEW_EXTRADATA, nullptr) != nullptr;
     header.clean_access = key;
     switch (codec.codec_id) {
         case AV_CODEC_ID_H264: {
@@ -62,7 +66,10 @@ PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t*
         }
         case AV_CODEC_ID_HEVC: {
             // IDR_W_RADL and IDR_N_LP are 19 and 20; types below 32 carry slices (ITU-T H.265, 7.4.2.2).
-            auto is_slice = [](uint8_t nal) { return (nal >> 1 & 63) < 32; };
+            auto is_slice = [&](uint8_t nal) {
+                header.parameter_sets |= (nal >> 1 & 63) >= 32 && (nal >> 1 & 63) <= 34;
+                return (nal >> 1 & 63) < 32;
+            };
             int nal = first_nal_header(data, size, nal_length_size(codec, 21), is_slice);
             header.clean_access = nal >= 0 && ((nal >> 1 & 63) == 19 || (nal >> 1 & 63) == 20);
             break;
@@ -82,8 +89,13 @@ PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t*
         case AV_CODEC_ID_VP9:
         case AV_CODEC_ID_AV1:
             break;
-        default:
-            header.clean_access = false;
+        default: {
+            // A codec of keyframes only predicts nothing from anything.
+            const AVCodecDescriptor* descriptor = avcodec_descriptor_get(codec.codec_id);
+            bool intra_only = descriptor != nullptr && (descriptor->props & AV_CODEC_PROP_INTRA_ONLY) != 0;
+            header.reference = !intra_only;
+            header.clean_access = intra_only && key;
+        }
     }
     return header;
 }

@@ -14,8 +14,7 @@ struct PictureHeader {
     bool parameter_sets = false;  // it carries parameter sets that pictures after it may need
 };
 
-// `key` is the container's keyframe flag.
-PictureHeader read_picture_header(const AVCodecParameters& codec, const uint8_t* data, int size, bool key);
+PictureHeader read_picture_header(const AVCodecParameters& codec, const AVPacket& packet);
 
 // Whether this is H.264 with its parameter sets in the container (avcC), at hand for every decoder.
 bool has_avc_record(const AVCodecParameters& codec);

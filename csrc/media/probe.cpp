@@ -1,6 +1,7 @@
 #include "media/probe.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "media/demuxer.h"
@@ -19,16 +20,20 @@ std::vector<T> permuted(const std::vector<T>& values, const std::vector<size_t>&
 
 }  // namespace
 
-PacketTable probe(const std::string& path) {
+PacketTable probe(const std::string& path, const std::function<void()>& poll) {
     Demuxer demuxer(path, /*table_only=*/true);
     const AVStream* stream = demuxer.stream();
     PacketTable table;
     PacketPtr packet(av_packet_alloc());
     int64_t hidden_bytes = 0;
+    int64_t last_dts = INT64_MIN;
+    // AVI has no display times; those that libavformat makes up are in decode order.
+    table.has_timestamps = std::strcmp(demuxer.container(), "avi") != 0;
     for (int64_t index = 0; demuxer.next(*packet); ++index) {
+        poll();
         // Only VP8, whose containers are read whole, has packets that show nothing.
-        bool shown = demuxer.codec() != AV_CODEC_ID_VP8 ||
-                     read_picture_header(*stream->codecpar, packet->data, packet->size, false).shown;
+        bool shown =
+            demuxer.codec() != AV_CODEC_ID_VP8 || read_picture_header(*stream->codecpar, *packet).shown;
         if (!shown || (packet->flags & AV_PKT_FLAG_DISCARD) != 0) {
             hidden_bytes += shown ? 0 : packet->size;
             continue;
@@ -37,7 +42,10 @@ PacketTable probe(const std::string& path) {
         table.pts.push_back(packet->pts);
         table.is_key.push_back((packet->flags & AV_PKT_FLAG_KEY) != 0);
         table.decode_index.push_back(index);
-        table.has_timestamps = table.has_timestamps && packet->pts != AV_NOPTS_VALUE;
+        // Times that run backwards in decode order are those of streams joined end to end.
+        bool backwards = packet->dts != AV_NOPTS_VALUE && packet->dts < last_dts;
+        if (packet->dts != AV_NOPTS_VALUE) last_dts = packet->dts;
+        table.has_timestamps = table.has_timestamps && packet->pts != AV_NOPTS_VALUE && !backwards;
         hidden_bytes = 0;
     }
     if (table.size.empty()) throw VideoError(path + ": its video stream holds no picture");

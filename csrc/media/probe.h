@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct PacketTable {
     bool has_timestamps = true;
 };
 
-PacketTable probe(const std::string& path);
+// `poll` is called for every packet; it may throw to stop.
+PacketTable probe(const std::string& path, const std::function<void()>& poll);
 
 }  // namespace ov2::media

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <deque>
 
 #include "media/decoder.h"
@@ -8,6 +9,9 @@
 
 namespace ov2::media {
 namespace {
+
+// More would wait for the decoder, and hold its pictures meanwhile.
+constexpr int kMostConverters = 8;
 
 // A decoded picture that more than one job may look at.
 using SharedFrame = std::shared_ptr<const AVFrame>;
@@ -22,7 +26,8 @@ class OrderedReader {
           decoder_(context.demuxer, context.request.threads, by_vectors_,
                    timed() ? context.plan.reordering() : -1),
           has_previous_(static_cast<size_t>(writer_.samples())),
-          pool_(context.request.threads, 2 * context.request.threads + 2,
+          pool_(std::min(context.request.threads, kMostConverters),
+                std::min(context.request.threads, kMostConverters) + 2,
                 [this] { return writer_.make_converter(); }) {}
 
     void run() {
@@ -37,6 +42,8 @@ class OrderedReader {
             }
             take(*packet);
         }
+        // Where pictures are only counted, those that could not be decoded leave the last ones without any.
+        while (!timed() && previous_ && next_ < writer_.samples()) stand_in();
         if (next_ < writer_.samples()) {
             throw VideoError(context_.request.path + ": cannot decode frame " +
                              std::to_string(writer_.row(next_)) + " of " +
@@ -54,8 +61,7 @@ class OrderedReader {
     void take(AVPacket& packet) {
         int64_t index = packets_++;
         int64_t row = context_.plan.row(index);
-        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet.data,
-                                                   packet.size, (packet.flags & AV_PKT_FLAG_KEY) != 0);
+        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet);
         packet_sizes_.push_back(packet.size);
         packet_references_.push_back(header.reference);
         // The decoder hands a packet's pts on to its picture, so the packet's place in decode order travels
@@ -70,19 +76,22 @@ class OrderedReader {
             if (next_ < writer_.samples() || !timed()) send(&packet);
             return;
         }
-        if (next_ == writer_.samples() || (!header.reference && !context_.plan.needed(row))) {
+        bool passed_over = !header.reference && !header.parameter_sets && !context_.plan.needed(row);
+        if (next_ == writer_.samples() || passed_over) {
             ++context_.statistics.skipped;
             return;
         }
         if (context_.plan.is_key(index)) {
-            if (header.clean_access) {
+            if (header.clean_access && !held_parameters_) {
                 context_.statistics.skipped += static_cast<int64_t>(held_.size());
-                held_.clear();
+                forget_held();
             } else {
                 send_held();
             }
         }
-        if (context_.plan.may_skip_to_next_key(index)) {
+        if (context_.plan.may_skip_to_next_key(index) && held_bytes_ + packet.size <= kMostHeldBytes) {
+            held_parameters_ |= header.parameter_sets;
+            held_bytes_ += packet.size;
             PacketPtr held(av_packet_alloc());
             if (!held) throw std::bad_alloc();
             av_packet_move_ref(held.get(), &packet);
@@ -99,7 +108,13 @@ class OrderedReader {
 
     void send_held() {
         for (const PacketPtr& packet : held_) send(packet.get());
+        forget_held();
+    }
+
+    void forget_held() {
         held_.clear();
+        held_bytes_ = 0;
+        held_parameters_ = false;
     }
 
     void send(const AVPacket* packet) {
@@ -127,6 +142,7 @@ class OrderedReader {
                 convert(previous_ ? previous_ : frame, Destination{-1, next_, false});
             }
             Destination to = substituted ? Destination{next_, -1, true} : writer_.destination(row);
+            if (to.successor >= 0 && has_previous_[static_cast<size_t>(to.successor)] != 0) to.successor = -1;
             to.still = substituted || is_keyframe(row, *frame);
             convert(frame, to);
             last_type_ = av_get_picture_type_char(frame->pict_type);
@@ -134,8 +150,18 @@ class OrderedReader {
         }
         // Not a sample itself, but shown right before one.
         Destination to = writer_.destination(row);
-        if (to.sample < 0 && to.successor >= 0) convert(frame, to);
+        bool first = to.successor >= 0 && has_previous_[static_cast<size_t>(to.successor)] == 0;
+        if (to.sample < 0 && first) convert(frame, to);
         previous_ = std::move(frame);
+    }
+
+    // The last picture shown serves a sample that has none.
+    void stand_in() {
+        writer_.describe(next_, *previous_, context_.table().size[static_cast<size_t>(writer_.row(next_))],
+                         true);
+        if (has_previous_[static_cast<size_t>(next_)] == 0) convert(previous_, Destination{-1, next_, false});
+        convert(previous_, Destination{next_, -1, true});
+        ++next_;
     }
 
     void convert(SharedFrame frame, const Destination& to) {
@@ -154,6 +180,8 @@ class OrderedReader {
     bool may_skip_;
     Decoder decoder_;
     std::deque<PacketPtr> held_;  // needed only if the next keyframe turns out to be no clean point of access
+    int64_t held_bytes_ = 0;
+    bool held_parameters_ = false;  // parameter sets among them, which pictures after them may need
     std::vector<int64_t> packet_sizes_;
     std::vector<uint8_t> packet_references_;
     std::vector<uint8_t> has_previous_;  // by sample

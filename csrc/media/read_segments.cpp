@@ -11,6 +11,7 @@ namespace {
 
 struct Segment {
     std::vector<PacketPtr> packets;
+    int64_t bytes = 0;
     size_t wanted = 0;  // packets up to and including the last that carries a picture wanted
 };
 
@@ -53,14 +54,16 @@ class SegmentReader {
 
     // False where segments turn out not to stand by themselves.
     bool take(AVPacket& packet, int64_t index) {
-        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet.data,
-                                                   packet.size, (packet.flags & AV_PKT_FLAG_KEY) != 0);
+        PictureHeader header = read_picture_header(*context_.demuxer.stream()->codecpar, packet);
         int64_t row = context_.plan.row(index);
         if (row >= 0) context_.is_reference[static_cast<size_t>(row)] = header.reference;
         if (header.clean_access) dispatch();
-        // An open group of pictures, or parameter sets that a later segment may need.
+        // An open group of pictures, parameter sets that a decoder elsewhere may need, or a stretch too long
+        // to hold.
         bool at_key = index > 0 && context_.plan.is_key(index);
-        if ((at_key || header.parameter_sets) && !header.clean_access) return false;
+        if ((at_key && !header.clean_access) || header.parameter_sets) return false;
+        segment_.bytes += packet.size;
+        if (segment_.bytes > kMostHeldBytes) return false;
         if (!header.reference && !context_.plan.needed(row)) return true;
         PacketPtr kept(av_packet_alloc());
         if (!kept) throw std::bad_alloc();

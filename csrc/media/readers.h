@@ -7,6 +7,9 @@
 
 namespace ov2::media {
 
+// Compressed bytes that a reader keeps back at most.
+constexpr int64_t kMostHeldBytes = int64_t{32} << 20;
+
 // What both ways share.
 struct ReadContext {
     const ReadRequest& request;

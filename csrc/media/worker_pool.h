@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -24,9 +25,8 @@ class WorkerPool {
         : capacity_(static_cast<size_t>(capacity)), make_(std::move(make)) {
         try {
             for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
-        } catch (...) {
-            stop();
-            throw;
+        } catch (const std::system_error&) {
+            if (threads_.empty()) throw;  // else those that the system gave do the work
         }
     }
     ~WorkerPool() { stop(); }

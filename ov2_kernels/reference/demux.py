@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import VideoError
+from ..errors import BackendUnavailableError, VideoError
 from ..media import Array
 
 try:
@@ -49,7 +49,9 @@ def open_video(path: str) -> Video:
     Raises ``OSError`` where the file cannot be read and :class:`VideoError` where it is not a video.
     """
     if av is None:
-        raise ImportError("the reference reader needs PyAV: pip install 'ov2_kernels[reference]'") from _reason
+        raise BackendUnavailableError(
+            "the reference reader needs PyAV: pip install 'ov2_kernels[reference]'"
+        ) from _reason
     if os.path.isdir(path):
         raise IsADirectoryError(21, "Is a directory", path)
     try:

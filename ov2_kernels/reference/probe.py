@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -22,16 +24,22 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     video = open_video(path)
     with video.container:
         stream, codec = video.stream, video.codec
-        rows, hidden = [], 0
+        rows: list[tuple[Any, int, int, bool]] = []
+        dts: list[int] = []
+        hidden = 0
         for index, packet in enumerate(video.packets()):
             if not is_shown(codec, bytes(packet)):
                 hidden += packet.size
             elif not packet.is_discard:
+                if packet.dts is not None:
+                    dts.append(packet.dts)
                 rows.append((packet.pts, index, packet.size + hidden, packet.is_keyframe))
                 hidden = 0
         if not rows:
             raise VideoError(f"{path}: its video stream holds no picture")
-        has_timestamps = all(pts is not None for pts, *_ in rows)
+        # AVI has no display times, and times that run backwards are those of streams joined end to end.
+        forwards = all(a <= b for a, b in pairwise(dts))
+        has_timestamps = video.container.format.name != "avi" and forwards and all(pts is not None for pts, *_ in rows)
         # Without timestamps the average is the demuxer's guess, and what the bitstream states is better.
         rate = (has_timestamps and stream.average_rate) or stream.guessed_rate or Fraction(25)
         if has_timestamps:

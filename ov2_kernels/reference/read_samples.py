@@ -49,8 +49,7 @@ def read_samples(
     path = os.fspath(path)
     info = info or probe(path)
     source = _motion_source(info, motion_source)
-    shown = _decode(open_video(path), info, source == "codec")
-    references = {row: reference for row, _, _, reference in shown}
+    shown, references = _decode(open_video(path), info, source == "codec")
     rows = [row for row, *_ in shown]
     n = len(frame_ids)
     pictures = pictures or Pictures.empty(n, height, width)
@@ -64,9 +63,11 @@ def read_samples(
     }
     for i, wanted in enumerate(frame_ids):
         at = next((k for k, row in enumerate(rows) if row >= wanted), None)
+        if at is None and shown and not info.has_timestamps:
+            at = len(shown) - 1  # pictures are only counted: those not decoded leave the last ones without any
         if at is None:
             raise VideoError(f"{path}: cannot decode frame {wanted} of {info.frames}: the stream breaks off before it")
-        row, frame, packet_size, _ = shown[at]
+        row, frame, packet_size = shown[at]
         pictures.frames[i], pictures.luma[i] = _resize(frame, height, width)
         pictures.prev_luma[i] = _resize(shown[at - 1][1], height, width)[1] if at else pictures.luma[i]
         out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps else packet_size
@@ -91,15 +92,16 @@ def _motion_source(info: VideoInfo, wanted: str) -> str:
     return "codec" if wanted == "auto" and info.codec in EXPORTED else "estimated"
 
 
-def _decode(video: Video, info: VideoInfo, vectors: bool) -> list[tuple[int, Any, int, bool]]:
-    """Every picture in display order: its row, the frame, its packet's bytes, and whether it is a reference."""
+def _decode(video: Video, info: VideoInfo, vectors: bool) -> tuple[list[tuple[int, Any, int]], dict[int, bool]]:
+    """Every picture in display order, as its row, the frame and its packet's bytes; and which rows are references."""
     context = video.stream.codec_context
     context.thread_count = 1  # with frame threads some vectors are lost
     if vectors:
         context.flags2 |= 1 << 28  # AV_CODEC_FLAG2_EXPORT_MVS
     row_of = {int(index): row for row, index in enumerate(info.decode_index)}
     packets: list[tuple[int, bool]] = []
-    shown: list[tuple[int, Any, int, bool]] = []
+    shown: list[tuple[int, Any, int]] = []
+    references: dict[int, bool] = {}
 
     def collect(packet: Any) -> None:
         try:
@@ -108,17 +110,21 @@ def _decode(video: Video, info: VideoInfo, vectors: bool) -> list[tuple[int, Any
             return
         for frame in frames:
             row = row_of.get(frame.pts, -1) if info.has_timestamps else len(shown)
-            shown.append((row, frame, *packets[frame.pts]))
+            if not info.has_timestamps:
+                references[row] = packets[frame.pts][1]
+            shown.append((row, frame, packets[frame.pts][0]))
 
     with video.container:
         for index, packet in enumerate(video.packets()):
             reference = is_reference(video.codec, context.extradata, bytes(packet))
             packets.append((packet.size, reference))
+            if info.has_timestamps and index in row_of:
+                references[row_of[index]] = reference
             packet.pts = index  # a picture carries its packet's pts, so the place in decode order travels there
             packet.dts = None
             collect(packet)
         collect(None)
-    return shown
+    return shown, references
 
 
 def _distance(references: dict[int, bool], row: int, step: int) -> int:
