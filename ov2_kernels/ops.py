@@ -2,14 +2,21 @@
 
 Data flows one way: ``probe`` -> ``sample_frames`` -> ``partition_groups`` -> ``read_samples`` -> ``block_energies`` ->
 ``fuse_scores`` -> ``select_blocks`` -> ``pack_canvases`` or ``pack_pixel_values``. All backends agree bit for bit.
+
+From ``block_energies`` on, a stage takes NumPy arrays or torch tensors, and answers in kind and on the same device.
+``backend="auto"`` is ``triton`` for tensors on a CUDA or ROCm device and ``native`` for all else. For tensors the
+stages are torch operators, ``torch.ops.ov2_kernels.*``, which ``torch.compile`` passes over; types and shapes are
+checked, but not what a device holds. The first four stages have no Triton form: there ``triton`` means ``native``.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +24,10 @@ from .errors import BackendUnavailableError
 from .media import Array, Pictures, Samples, VideoInfo
 from .tables import normalization_table
 
-BACKENDS = ("native", "reference")
+BACKENDS = ("native", "reference", "triton")
+
+#: A NumPy array, or a torch tensor.
+ArrayOrTensor = Any
 
 
 def load_backend(name: str = "auto") -> ModuleType:
@@ -30,9 +40,36 @@ def load_backend(name: str = "auto") -> ModuleType:
     if name not in BACKENDS:
         raise ValueError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
     try:
-        return importlib.import_module(f"ov2_kernels.{name}")
+        module = importlib.import_module(f"ov2_kernels.{name}")
     except ImportError as error:
         raise BackendUnavailableError(f"the backend {name!r} cannot be loaded: {error}") from error
+    if name == "triton":
+        module.default_device()  # which says why, where there is none
+    return module
+
+
+def _host_backend(name: str) -> ModuleType:
+    """The module that holds the stages up to decoding."""
+    module = load_backend(name)
+    return load_backend("native") if name == "triton" else module
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a torch tensor; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _run(stage: str, backend: str, arrays: tuple[Any, ...], threads: int | None, **options: Any) -> Any:
+    """Runs a stage on NumPy arrays here, or on tensors as the torch operator of that name."""
+    tensors = any(map(is_tensor, arrays))
+    if backend == "triton" and not tensors:
+        load_backend(backend)  # which says why, where it cannot
+    if backend == "triton" or tensors:
+        from . import torch_ops
+
+        return torch_ops.run(stage, backend, arrays, threads, options)
+    return getattr(load_backend(backend), stage)(*arrays, threads=resolve_threads(threads), **options)
 
 
 def resolve_threads(threads: int | None) -> int:
@@ -44,9 +81,9 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
-def _check(name: str, array: Array, dtype: str, shape: tuple[int | None, ...]) -> Array:
-    array = np.asarray(array)
-    if array.dtype != dtype:
+def _check(name: str, array: Any, dtype: str, shape: tuple[int | None, ...]) -> Any:
+    array = array if is_tensor(array) else np.asarray(array)
+    if str(array.dtype).replace("torch.", "") != dtype:
         raise ValueError(f"{name} must be {dtype}, got {array.dtype}")
     if array.ndim != len(shape) or any(s is not None and s != t for s, t in zip(shape, array.shape, strict=False)):
         wanted = ", ".join("*" if s is None else str(s) for s in shape)
@@ -54,7 +91,7 @@ def _check(name: str, array: Array, dtype: str, shape: tuple[int | None, ...]) -
     return array
 
 
-def _check_planes(name: str, planes: Array, patch: int) -> None:
+def _check_planes(name: str, planes: Any, patch: int) -> None:
     if patch < 2 or patch % 2:
         raise ValueError(f"patch must be even and at least 2, got {patch}")
     if planes.shape[1] % (2 * patch) or planes.shape[2] % (2 * patch) or not planes.shape[1] * planes.shape[2]:
@@ -63,8 +100,11 @@ def _check_planes(name: str, planes: Array, patch: int) -> None:
         )
 
 
-def _check_edges(group_edges: Array, samples: int) -> Array:
+def check_edges(group_edges: Any, samples: int) -> Any:
+    """``group_edges``, int64 ``[groups + 1]``; ``ValueError`` where they do not cut up so many samples."""
     edges = _check("group_edges", group_edges, "int64", (None,))
+    if is_tensor(edges):
+        return edges  # the operator looks into them
     if len(edges) < 2 or edges[0] != 0 or edges[-1] != samples or (np.diff(edges) <= 0).any():
         raise ValueError(f"group_edges must rise from 0 to the number of samples, {samples}, got {edges}")
     return edges
@@ -76,7 +116,7 @@ def probe(path: str | os.PathLike[str], *, backend: str = "auto") -> VideoInfo:
     Raises ``OSError`` where the file cannot be read and :class:`VideoError` where it holds no usable video.
     Source: algorithm, section 1.
     """
-    info: VideoInfo = load_backend(backend).probe(path)
+    info: VideoInfo = _host_backend(backend).probe(path)
     return info
 
 
@@ -99,7 +139,7 @@ def sample_frames(
     """
     if max_samples < 1:
         raise ValueError(f"max_samples must be at least 1, got {max_samples}")
-    result: tuple[Array, int] = load_backend(backend).sample_frames(
+    result: tuple[Array, int] = _host_backend(backend).sample_frames(
         info,
         max_samples=max_samples,
         sampling=sampling,
@@ -128,7 +168,7 @@ def partition_groups(
     ``frame_ids`` int64 ``[N]``. Returns the edges in samples, int64 ``[groups + 1]``, at most ``max_groups`` groups.
     Source: algorithm, section 3.
     """
-    edges: Array = load_backend(backend).partition_groups(
+    edges: Array = _host_backend(backend).partition_groups(
         info,
         _check("frame_ids", frame_ids, "int64", (None,)),
         range_start,
@@ -165,7 +205,7 @@ def read_samples(
     """
     if motion_source not in ("auto", "estimated", "none"):
         raise ValueError(f"motion_source must be one of auto, estimated, none, got {motion_source!r}")
-    samples: Samples = load_backend(backend).read_samples(
+    samples: Samples = _host_backend(backend).read_samples(
         path,
         frame_ids,
         height,
@@ -180,15 +220,15 @@ def read_samples(
 
 
 def block_energies(
-    luma: Array,
-    prev_luma: Array,
-    motion: Array,
-    packet_bytes: Array,
+    luma: ArrayOrTensor,
+    prev_luma: ArrayOrTensor,
+    motion: ArrayOrTensor,
+    packet_bytes: ArrayOrTensor,
     *,
     patch: int = 14,
     threads: int | None = None,
     backend: str = "auto",
-) -> tuple[Array, Array, Array]:
+) -> tuple[ArrayOrTensor, ArrayOrTensor, ArrayOrTensor]:
     """Measures the residual, the motion and the estimated bits of every 2x2-patch block.
 
     ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``motion`` int16 ``[N, H/4, W/4, 2]`` in quarter pixels;
@@ -198,28 +238,29 @@ def block_energies(
     luma = _check("luma", luma, "uint8", (None, None, None))
     _check_planes("luma", luma, patch)
     n, height, width = luma.shape
-    result: tuple[Array, Array, Array] = load_backend(backend).block_energies(
+    arrays = (
         luma,
         _check("prev_luma", prev_luma, "uint8", (n, height, width)),
         _check("motion", motion, "int16", (n, height // 4, width // 4, 2)),
         _check("packet_bytes", packet_bytes, "int64", (n,)),
-        patch=patch,
-        threads=resolve_threads(threads),
+    )
+    result: tuple[ArrayOrTensor, ArrayOrTensor, ArrayOrTensor] = _run(
+        "block_energies", backend, arrays, threads, patch=patch
     )
     return result
 
 
 def fuse_scores(
-    residual: Array,
-    motion_energy: Array,
-    bits: Array,
-    group_edges: Array,
+    residual: ArrayOrTensor,
+    motion_energy: ArrayOrTensor,
+    bits: ArrayOrTensor,
+    group_edges: ArrayOrTensor,
     *,
     weights: tuple[int, int, int] = (256, 256, 256),
     patch: int = 14,
     threads: int | None = None,
     backend: str = "auto",
-) -> Array:
+) -> ArrayOrTensor:
     """Adds the energies of each block, each normalised within its group.
 
     ``residual``, ``motion_energy`` int32 and ``bits`` int64 ``[N, hb, wb]``; ``group_edges`` int64 ``[groups + 1]``;
@@ -229,27 +270,24 @@ def fuse_scores(
     residual = _check("residual", residual, "int32", (None, None, None))
     if min(weights) < 0 or sum(weights) > 32767:
         raise ValueError(f"weights must not be negative, nor sum to more than 32767, got {weights}")
-    scores: Array = load_backend(backend).fuse_scores(
+    arrays = (
         residual,
-        _check("motion_energy", motion_energy, "int32", residual.shape),
-        _check("bits", bits, "int64", residual.shape),
-        _check_edges(group_edges, len(residual)),
-        weights=weights,
-        patch=patch,
-        threads=resolve_threads(threads),
+        _check("motion_energy", motion_energy, "int32", tuple(residual.shape)),
+        _check("bits", bits, "int64", tuple(residual.shape)),
+        check_edges(group_edges, len(residual)),
     )
-    return scores
+    return _run("fuse_scores", backend, arrays, threads, weights=weights, patch=patch)
 
 
 def select_blocks(
-    scores: Array,
-    group_edges: Array,
+    scores: ArrayOrTensor,
+    group_edges: ArrayOrTensor,
     *,
     images_per_group: int = 4,
     selection: str = "stretches",
     threads: int | None = None,
     backend: str = "auto",
-) -> Array:
+) -> ArrayOrTensor:
     """Chooses the source block of every block of every canvas.
 
     ``scores`` int32 ``[N, hb, wb]``, not negative; ``group_edges`` int64 ``[groups + 1]``. Returns int64
@@ -261,57 +299,50 @@ def select_blocks(
         raise ValueError(f"images_per_group must be at least 1, got {images_per_group}")
     if selection not in ("stretches", "global"):
         raise ValueError(f"selection must be one of stretches, global, got {selection!r}")
-    selected: Array = load_backend(backend).select_blocks(
-        scores,
-        _check_edges(group_edges, len(scores)),
-        images_per_group=images_per_group,
-        selection=selection,
-        threads=resolve_threads(threads),
-    )
-    return selected
+    arrays = (scores, check_edges(group_edges, len(scores)))
+    return _run("select_blocks", backend, arrays, threads, images_per_group=images_per_group, selection=selection)
 
 
-def _check_selection(frames: Array, selected: Array, frame_ids: Array, patch: int) -> tuple[Array, Array, Array]:
+def _check_selection(frames: Any, selected: Any, frame_ids: Any, patch: int) -> tuple[Any, Any, Any]:
     frames = _check("frames", frames, "uint8", (None, None, None, 3))
     _check_planes("frames", frames, patch)
     blocks = frames.shape[1] * frames.shape[2] // (2 * patch) ** 2
     selected = _check("selected", selected, "int64", (None, blocks))
-    if selected.size and (selected.min() < 0 or selected.max() >= len(frames) * blocks):
+    if not is_tensor(selected) and selected.size and (selected.min() < 0 or selected.max() >= len(frames) * blocks):
         raise ValueError(f"selected must lie in [0, {len(frames) * blocks}), got {selected.min()} to {selected.max()}")
     return frames, selected, _check("frame_ids", frame_ids, "int64", (len(frames),))
 
 
 def pack_canvases(
-    frames: Array,
-    selected: Array,
-    frame_ids: Array,
+    frames: ArrayOrTensor,
+    selected: ArrayOrTensor,
+    frame_ids: ArrayOrTensor,
     *,
     patch: int = 14,
     threads: int | None = None,
     backend: str = "auto",
-) -> tuple[Array, Array]:
+) -> tuple[ArrayOrTensor, ArrayOrTensor]:
     """Lays the selected blocks of the frames into full canvases.
 
     ``frames`` uint8 ``[N, H, W, 3]``; ``selected`` int64 ``[C, hb * wb]`` as :func:`select_blocks` returns it;
     ``frame_ids`` int64 ``[N]``. Returns ``canvases`` uint8 ``[C, H, W, 3]`` and ``src_patch_position`` int32
     ``[C * hp * wp, 3]``, the ``(t, h, w)`` of each patch in row-major patch order. Source: algorithm, section 8.
     """
-    result: tuple[Array, Array] = load_backend(backend).pack_canvases(
-        *_check_selection(frames, selected, frame_ids, patch), patch=patch, threads=resolve_threads(threads)
-    )
+    arrays = _check_selection(frames, selected, frame_ids, patch)
+    result: tuple[ArrayOrTensor, ArrayOrTensor] = _run("pack_canvases", backend, arrays, threads, patch=patch)
     return result
 
 
 def pack_pixel_values(
-    frames: Array,
-    selected: Array,
-    frame_ids: Array,
-    table: Array | None = None,
+    frames: ArrayOrTensor,
+    selected: ArrayOrTensor,
+    frame_ids: ArrayOrTensor,
+    table: ArrayOrTensor | None = None,
     *,
     patch: int = 14,
     threads: int | None = None,
     backend: str = "auto",
-) -> tuple[Array, Array]:
+) -> tuple[ArrayOrTensor, ArrayOrTensor]:
     """Gathers, normalises and cuts the selected blocks into the rows that the vision encoder reads.
 
     ``frames`` uint8 ``[N, H, W, 3]``; ``selected`` int64 ``[C, hb * wb]``; ``frame_ids`` int64 ``[N]``; ``table``
@@ -319,12 +350,38 @@ def pack_pixel_values(
     in float32 by default. Returns ``pixel_values`` ``[C * hp * wp, 3 * patch**2]`` of the table's type and
     ``patch_positions`` int64 ``[C * hp * wp, 3]``, both in block order. Source: algorithm, section 9.
     """
-    table = normalization_table() if table is None else np.asarray(table)
-    if table.shape != (3, 256) or table.dtype.itemsize not in (2, 4):
+    table = normalization_table() if table is None else table if is_tensor(table) else np.asarray(table)
+    if tuple(table.shape) != (3, 256) or table.dtype.itemsize not in (2, 4):
         raise ValueError(
             f"table must be [3, 256] of a type 2 or 4 bytes wide, got {list(table.shape)} of {table.dtype}"
         )
-    result: tuple[Array, Array] = load_backend(backend).pack_pixel_values(
-        *_check_selection(frames, selected, frame_ids, patch), table, patch=patch, threads=resolve_threads(threads)
-    )
+    arrays = (*_check_selection(frames, selected, frame_ids, patch), table)
+    result: tuple[ArrayOrTensor, ArrayOrTensor] = _run("pack_pixel_values", backend, arrays, threads, patch=patch)
     return result
+
+
+def rope_frequencies(
+    patch_positions: ArrayOrTensor, head_dim: int, theta: float = 10000.0, *, backend: str = "auto"
+) -> tuple[ArrayOrTensor, ArrayOrTensor]:
+    """Cosine and sine of each patch's rotation angles, for 3-D rotary position embedding.
+
+    ``patch_positions`` int64 ``[L, 3]`` of ``(t, h, w)``; ``head_dim`` a multiple of 32. Returns two float32
+    ``[L, head_dim / 2]``, whose columns belong to t, h and w in the ratio 4:6:6. There is no native form: ``auto`` on
+    the host is ``reference``. Source: algorithm, section 9.
+    """
+    positions = _check("patch_positions", patch_positions, "int64", (None, 3))
+    if head_dim < 32 or head_dim % 32:
+        raise ValueError(f"head_dim must be a positive multiple of 32, got {head_dim}")
+    if not theta > 0:
+        raise ValueError(f"theta must be positive, got {theta}")
+    if backend == "native":
+        raise BackendUnavailableError("the backend 'native' has no rope_frequencies; take auto, reference or triton")
+    if is_tensor(positions) or backend == "triton":
+        result: tuple[ArrayOrTensor, ArrayOrTensor] = _run(
+            "rope_frequencies", backend, (positions,), None, head_dim=head_dim, theta=theta
+        )
+        return result
+    load_backend("reference")
+    from .reference import rope_frequencies as on_host
+
+    return on_host(positions, head_dim, theta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -28,5 +29,29 @@ def normalization_table() -> Array:
     level = np.arange(256, dtype=np.float64)[None, :] / 255.0
     normalized = (level - np.array(CLIP_MEAN)[:, None]) / np.array(CLIP_STD)[:, None]
     table: Array = normalized.astype(np.float32)
+    table.setflags(write=False)
+    return table
+
+
+@lru_cache(maxsize=32)
+def rope_inverse_frequencies(head_dim: int, theta: float = 10000.0) -> Array:
+    """Radians per step of the rotary frequencies of t, h, w, float32 ``[head_dim / 2]`` (algorithm, section 9)."""
+    sizes = [head_dim // 32 * share for share in (4, 6, 6)]
+    table = np.concatenate([theta ** -(np.arange(size) / size) for size in sizes]).astype(np.float32)
+    table.setflags(write=False)
+    return table
+
+
+@lru_cache(maxsize=1)
+def sine_constants() -> Array:
+    """What sine and cosine are computed with, float64 ``[19]``.
+
+    ``2 / pi``; ``pi / 2`` in two parts, the first of 33 bits, so that a multiple below ``2**20`` of it is exact; the
+    Taylor coefficients of ``sin(r) / r`` and of ``cos(r)`` in powers of ``r * r``, from the first after the constant 1.
+    """
+    sine = [(-1) ** k / math.factorial(2 * k + 1) for k in range(1, 9)]
+    cosine = [(-1) ** k / math.factorial(2 * k) for k in range(1, 9)]
+    half_pi = (float.fromhex("0x1.921fb544p+0"), float.fromhex("0x1.0b4611a626331p-34"))
+    table = np.array([2 / math.pi, *half_pi, *sine, *cosine])
     table.setflags(write=False)
     return table

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,19 +38,23 @@ def tokenize_video(
     config: CodecConfig | None = None,
     *,
     backend: str = "auto",
+    device: Any = None,
     progress: Progress | None = None,
     **overrides: Any,
 ) -> CodecTokens:
     """Tokenizes a video: reads it once, scores what changed, and keeps the best blocks on full canvases.
 
-    ``config`` defaults to ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native`` or
-    ``reference``; all give the same bits from the same pixels. ``progress`` is called with the stage, how much of it is
-    done and how much there is; what it raises ends the work. Raises ``OSError`` where the file cannot be read,
-    :class:`VideoError` where it holds no usable video and ``ValueError`` for a wrong setting.
+    ``config`` defaults to ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``,
+    ``reference`` or ``triton``; all give the same bits from the same pixels. With ``device``, a torch device, the
+    samples are uploaded while decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens
+    there; ``timings`` then tell when work was queued, not when it was done. ``progress`` is called with the stage, how
+    much of it is done and how much there is; what it raises ends the work. Raises ``OSError`` where the file cannot be
+    read, :class:`VideoError` where it holds no usable video and ``ValueError`` for a wrong setting.
     Source: algorithm, sections 1 to 8.
     """
     config = (config or CodecConfig()).replace(**overrides)
     threads = ops.resolve_threads(config.threads)
+    uploader = None if device is None else _device_module()
     watch = _Stopwatch()
 
     info = ops.probe(path, backend=backend)
@@ -76,17 +82,17 @@ def tokenize_video(
     )
     watch.lap("plan")
     height, width = canvas_size(info.height, info.width, patch=config.patch, max_pixels=config.max_pixels)
-    samples = ops.read_samples(
-        path,
-        frame_ids,
-        height,
-        width,
-        info=info,
-        threads=threads,
-        motion_source="none" if config.score_mode == "framediff" else config.motion_source,
-        progress=None if progress is None else lambda done: progress("read", done, len(frame_ids)),
-        backend=backend,
-    )
+    options: dict[str, Any] = {
+        "info": info,
+        "threads": threads,
+        "motion_source": "none" if config.score_mode == "framediff" else config.motion_source,
+        "progress": None if progress is None else lambda done: progress("read", done, len(frame_ids)),
+        "backend": backend,
+    }
+    if uploader is None:
+        samples = ops.read_samples(path, frame_ids, height, width, **options)
+    else:
+        samples = uploader.read_to_device(path, frame_ids, height, width, device, **options)
     watch.lap("read")
     energies = ops.block_energies(
         samples.luma,
@@ -111,7 +117,7 @@ def tokenize_video(
     )
     watch.lap("select")
     canvases, positions = ops.pack_canvases(
-        samples.frames, selected, frame_ids, patch=config.patch, threads=threads, backend=backend
+        samples.frames, selected, samples.frame_ids, patch=config.patch, threads=threads, backend=backend
     )
     watch.lap("pack")
     group_ids, kinds = _canvas_labels(group_edges, config.images_per_group)
@@ -133,6 +139,13 @@ def tokenize_video(
         substituted_frames=frame_ids[samples.substituted],
         timings=watch.timings,
     )
+
+
+def _device_module() -> ModuleType:
+    try:
+        return importlib.import_module("ov2_kernels.device")
+    except ImportError as error:
+        raise ImportError("device needs torch: pip install 'ov2_kernels[torch]'") from error
 
 
 def _canvas_labels(group_edges: Array, images_per_group: int) -> tuple[Array, Array]:

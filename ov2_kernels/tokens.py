@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class CodecTokens:
     """Canvases of a video, and where and when every patch of them comes from.
 
     ``C`` canvases of ``H`` x ``W`` pixels, ``hp`` x ``wp`` patches each; groups follow one another, each an I-canvas
-    and then its P-canvases. No canvas is padded.
+    and then its P-canvases. No canvas is padded. Where the work was done on a torch device, ``canvases`` and
+    ``src_patch_position`` are tensors there, and :meth:`numpy` fetches them.
     """
 
     #: RGB, uint8 ``[C, H, W, 3]``
@@ -61,20 +62,27 @@ class CodecTokens:
         return len(self.src_patch_position) // 4
 
     def model_inputs(
-        self, dtype: Any = "float32", *, as_torch: bool | None = None, threads: int | None = None
+        self,
+        dtype: Any = "float32",
+        *,
+        as_torch: bool | None = None,
+        threads: int | None = None,
+        backend: str = "auto",
     ) -> dict[str, Any]:
         """What the vision encoder eats (algorithm, section 9).
 
         ``dtype`` is ``float32``, ``float16`` or ``bfloat16``, by name or as a NumPy or torch type; ``bfloat16`` needs
         torch. Returns ``pixel_values`` ``[C * hp * wp, 3 * patch**2]``, ``image_grid_thw`` int64 ``[C, 3]``,
         ``patch_positions`` int64 ``[C * hp * wp, 3]`` in block order and ``cu_seqlens`` int32 ``[groups + 1]``: torch
-        tensors where torch is installed, NumPy arrays else or with ``as_torch=False``.
+        tensors where torch is installed, NumPy arrays else or with ``as_torch=False``; where the canvases are.
         """
         name = _dtype_name(dtype)
+        if as_torch is False and ops.is_tensor(self.canvases):
+            return self.numpy().model_inputs(dtype, as_torch=False, threads=threads, backend=backend)
         torch = _import_torch(required=as_torch is True or name == "bfloat16") if as_torch is not False else None
         if name == "bfloat16" and torch is None:
             raise ValueError("dtype bfloat16 is a torch type; NumPy has none, so as_torch must not be False")
-        values, positions = self._pixel_values(_table(name, torch), threads)
+        values, positions = self._pixel_values(name, torch, threads, backend)
         hp, wp = self.grid
         per_group = np.bincount(self.group_ids) * hp * wp
         inputs: dict[str, Any] = {
@@ -84,13 +92,26 @@ class CodecTokens:
             "cu_seqlens": np.concatenate([[0], np.cumsum(per_group)]).astype(np.int32),
         }
         if torch is not None:
-            inputs = {key: torch.from_numpy(value) for key, value in inputs.items()}
-            if name == "bfloat16":
+            device = self.canvases.device if ops.is_tensor(self.canvases) else None
+            inputs = {key: torch.as_tensor(value, device=device) for key, value in inputs.items()}
+            if name == "bfloat16" and device is None:
                 inputs["pixel_values"] = inputs["pixel_values"].view(torch.bfloat16)
         return inputs
 
-    def _pixel_values(self, table: Array, threads: int | None) -> tuple[Array, Array]:
+    def numpy(self) -> CodecTokens:
+        """The same with all arrays on the host; itself where they are there already."""
+        if not ops.is_tensor(self.canvases):
+            return self
+        fetched = {name: getattr(self, name).cpu().numpy() for name in ("canvases", "src_patch_position")}
+        return replace(self, **fetched)
+
+    def _pixel_values(self, name: str, torch: Any, threads: int | None, backend: str) -> tuple[Any, Any]:
         """Each canvas is its own source, block by block, and its positions are those of its patches."""
+        if ops.is_tensor(self.canvases):
+            from .device import pixel_values
+
+            return pixel_values(self.canvases, self.src_patch_position, name, self.config.patch, backend)
+        table = _table(name, torch)
         hp, wp = self.grid
         blocks = hp * wp // 4
         count = len(self.canvases)
@@ -101,6 +122,7 @@ class CodecTokens:
             table,
             patch=self.config.patch,
             threads=threads,
+            backend=backend,
         )
         row = (places[:, 0] * hp + places[:, 1]) * wp + places[:, 2]
         return values, self.src_patch_position[row].astype(np.int64)
@@ -113,7 +135,7 @@ class CodecTokens:
         """
         from .assets import save_assets
 
-        save_assets(self, directory, format=format, overwrite=overwrite)
+        save_assets(self.numpy(), directory, format=format, overwrite=overwrite)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> CodecTokens:

@@ -73,7 +73,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_every_backend_has_every_stage():
     for stage in reference.__all__:
-        assert callable(getattr(native, stage))
+        assert hasattr(native, stage) is (stage != "rope_frequencies"), "a few operations, which NumPy does on the host"
         assert callable(getattr(ops, stage))
 
 

@@ -188,7 +188,7 @@ def test_ctrl_c_ends_a_read_within_a_second(tmp_path):
 
 
 def test_backends_by_name(clip_path, monkeypatch):
-    with pytest.raises(ValueError, match="backend must be one of auto, native, reference, got 'cuda'"):
+    with pytest.raises(ValueError, match="backend must be one of auto, native, reference, triton, got 'cuda'"):
         tokenize_video(clip_path("h264_bframes"), backend="cuda")
     monkeypatch.setitem(sys.modules, "ov2_kernels.native", None)
     with pytest.raises(BackendUnavailableError, match="the backend 'native' cannot be loaded"):

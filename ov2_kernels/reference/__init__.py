@@ -10,6 +10,7 @@ from .pack_pixel_values import pack_pixel_values
 from .partition_groups import partition_groups
 from .probe import probe
 from .read_samples import read_samples
+from .rope_frequencies import rope_frequencies
 from .sample_frames import sample_frames
 from .select_blocks import select_blocks
 
@@ -21,6 +22,7 @@ __all__ = [
     "partition_groups",
     "probe",
     "read_samples",
+    "rope_frequencies",
     "sample_frames",
     "select_blocks",
 ]

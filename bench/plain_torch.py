@@ -1,0 +1,125 @@
+"""The stages after decoding in plain torch: what the kernels are timed against. Equal bits, whole-tensor operators."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from ov2_kernels.tables import attenuation_table
+from torch import Tensor
+
+
+def block_energies(
+    luma: Tensor, prev: Tensor, motion: Tensor, packet_bytes: Tensor, *, patch: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Residual, motion and bits of each block (algorithm, section 5)."""
+    n, height, width = luma.shape
+    side = 2 * patch
+    hb, wb = height // side, width // side
+    vectors = motion.int()
+    per_pixel = vectors.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    x = torch.arange(width, device=luma.device) + (per_pixel[..., 0] >> 2)
+    y = torch.arange(height, device=luma.device)[:, None] + (per_pixel[..., 1] >> 2)
+    fx, fy = per_pixel[..., 0] & 3, per_pixel[..., 1] & 3
+    flat = prev.view(n, -1)
+
+    def tap(dy: int, dx: int) -> Tensor:
+        index = (y + dy).clamp(0, height - 1) * width + (x + dx).clamp(0, width - 1)
+        return flat.gather(1, index.view(n, -1)).view(n, height, width).int()
+
+    above = tap(0, 0) * (4 - fx) + tap(0, 1) * fx
+    below = tap(1, 0) * (4 - fx) + tap(1, 1) * fx
+    predicted = (above * (4 - fy) + below * fy + 8) >> 4
+    residual = (luma.int() - predicted).abs().view(n, hb, side, wb, side).sum((2, 4), dtype=torch.int32)
+
+    median = vectors.view(n, -1, 2).median(dim=1).values[:, None, None]
+    relative = (vectors - median).clamp(-2047, 2047)
+    length = (16 * (relative * relative).sum(-1).float().sqrt()).int()
+    speed = length.view(n, hb, side // 4, wb, side // 4)
+    motion_energy = speed.sum((2, 4), dtype=torch.int32)
+
+    weight = residual.long() + side * side // 16
+    bits = 2048 * packet_bytes[:, None, None] * weight // weight.sum((1, 2), keepdim=True)
+    return residual, motion_energy, bits
+
+
+def fuse_scores(residual: Tensor, motion: Tensor, bits: Tensor, edges: list[int], *, patch: int) -> Tensor:
+    """One score per block (algorithm, section 6)."""
+    scores = torch.zeros_like(bits)
+    floors = (64 * (patch // 2) ** 2, 2 * (2 * patch) ** 2, 1)
+    for first, end in itertools.pairwise(edges):
+        for energy, floor in zip((motion, residual, bits), floors, strict=True):
+            candidates = energy[first + 1 : end].long()
+            if candidates.numel():
+                rank = (95 * candidates.numel() + 99) // 100 - 1
+                scale = candidates.flatten().sort().values[rank].clamp(min=floor)
+                scores[first + 1 : end] += 256 * (candidates.minimum(scale) * 65535 // scale)
+    return scores.int()
+
+
+def select_blocks(scores: Tensor, edges: list[int], *, images_per_group: int = 4) -> Tensor:
+    """Source block of every block of every canvas (algorithm, section 7)."""
+    n, hb, wb = scores.shape
+    blocks = hb * wb
+    table = torch.tensor(attenuation_table(blocks), device=scores.device).long()
+    flat = scores.view(n, blocks).long()
+    order = flat.sort(dim=1, descending=True, stable=True).indices
+    attenuated = flat * torch.empty_like(flat).scatter_(1, order, table.expand(n, -1)) >> 16
+    every = torch.arange(n * blocks, device=scores.device).view(n, blocks)
+    canvases = []
+    for first, end in itertools.pairwise(edges):
+        canvases.append(every[first])
+        frames, count = end - first - 1, min(images_per_group - 1, end - first - 1)
+        if not count:
+            continue
+        mass = attenuated[first + 1 : end].sum(1)
+        mass = torch.where(mass.sum() == 0, torch.ones_like(mass), mass)
+        level = count * (mass.cumsum(0) - mass) // mass.sum()
+        begins = [int((level < r).sum()) for r in range(count)]
+        for r in range(1, count):
+            begins[r] = max(begins[r], begins[r - 1] + 1)
+        begins = [min(b, frames - (count - r)) for r, b in enumerate(begins)] + [frames]
+        for a, b in itertools.pairwise(begins):
+            chosen = attenuated[first + 1 + a : first + 1 + b].flatten().sort(descending=True, stable=True).indices
+            canvases.append((first + 1 + a) * blocks + chosen[:blocks].sort().values)
+    return torch.stack(canvases)
+
+
+def _blocks(frames: Tensor, selected: Tensor, patch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pixels ``[slots, 2, patch, 2, patch, 3]`` of the selected blocks, and their frame, row and column."""
+    n, height, width, _ = frames.shape
+    wb = width // (2 * patch)
+    sample, block = (
+        selected.flatten() // (height // (2 * patch) * wb),
+        selected.flatten() % (height // (2 * patch) * wb),
+    )
+    view = frames.view(n, height // (2 * patch), 2, patch, wb, 2, patch, 3)
+    pixels = view[sample, block // wb, :, :, block % wb]
+    return pixels, sample, block // wb, block % wb
+
+
+def pack_canvases(frames: Tensor, selected: Tensor, frame_ids: Tensor, *, patch: int) -> tuple[Tensor, Tensor]:
+    """Canvases and the origin of their patches (algorithm, section 8)."""
+    count, _ = selected.shape
+    _, height, width, _ = frames.shape
+    hb, wb = height // (2 * patch), width // (2 * patch)
+    pixels, sample, row, column = _blocks(frames, selected, patch)
+    canvases = pixels.view(count, hb, wb, 2 * patch, 2 * patch, 3).transpose(2, 3).reshape(count, height, width, 3)
+    two = torch.arange(2, device=frames.device)
+    t = frame_ids[sample].view(count, hb, 1, wb, 1).expand(-1, -1, 2, -1, 2)
+    h = (2 * row.view(count, hb, 1, wb, 1) + two[:, None, None]).expand_as(t)
+    w = (2 * column.view(count, hb, 1, wb, 1) + two).expand_as(t)
+    return canvases, torch.stack([t, h, w], dim=-1).view(-1, 3).int()
+
+
+def pack_pixel_values(
+    frames: Tensor, selected: Tensor, frame_ids: Tensor, table: Tensor, *, patch: int
+) -> tuple[Tensor, Tensor]:
+    """The encoder's rows and the origin of their patches (algorithm, section 9)."""
+    pixels, sample, row, column = _blocks(frames, selected, patch)
+    rows = pixels.permute(0, 1, 3, 5, 2, 4).reshape(-1, 3, patch * patch)
+    values = torch.stack([table[c][rows[:, c].int()] for c in range(3)], dim=1).view(len(rows), -1)
+    k = torch.arange(4, device=frames.device)
+    t = frame_ids[sample][:, None].expand(-1, 4)
+    h, w = 2 * row[:, None] + k // 2, 2 * column[:, None] + k % 2
+    return values, torch.stack([t, h, w], dim=-1).view(-1, 3)

@@ -1,0 +1,92 @@
+"""What the kernels can reach on GPUs that are not here: python bench/roofline.py [--samples N] [--size HxW]
+
+Each kernel is compiled for each device. ``memory`` is the time that the bytes it must move take at the device's full
+bandwidth: a bound. ``issue`` is about the time that its instructions take if every scheduler issues one in each cycle:
+those in the binary, with its longest loop taken as often as the sizes say. The larger of the two is what to hope for;
+no time here was measured. ``occ`` is the share of a multiprocessor's warps that can be resident.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from ov2_kernels.triton.ahead_of_time import Binary, compile_kernels
+
+from traffic import SAMPLES, SIZES, Work, work
+
+
+@dataclass(frozen=True)
+class Device:
+    """From the data sheets: compute capability, multiprocessors, boost clock, bandwidth, shared memory."""
+
+    name: str
+    target: str
+    multiprocessors: int
+    hertz: float
+    bytes_per_second: float
+    shared: int
+
+
+DEVICES = (
+    Device("A100 80GB", "cuda:80", 108, 1.41e9, 2.039e12, 164 * 1024),
+    Device("H100 SXM", "cuda:90", 132, 1.98e9, 3.35e12, 228 * 1024),
+    Device("B200", "cuda:100", 148, 1.965e9, 8.0e12, 228 * 1024),
+)
+WARPS, PROGRAMS, REGISTERS, SCHEDULERS = 64, 32, 65536, 4  # of a multiprocessor, on all three
+
+
+def occupancy(binary: Binary, device: Device) -> float:
+    """Share of a multiprocessor's warps that can be resident."""
+    warps = binary.threads // 32
+    per_warp = -(-binary.registers * 32 // 256) * 256
+    by_registers = REGISTERS // (per_warp * warps)
+    by_shared = device.shared // (binary.shared + 1024)
+    return min(PROGRAMS, WARPS // warps, by_registers, by_shared) * warps / WARPS
+
+
+def bounds(binary: Binary, device: Device, amount: Work) -> tuple[float, float]:
+    """Seconds that moving the bytes and issuing the instructions take at best."""
+    per_warp = binary.instructions + binary.longest_loop * (amount.trips - 1)
+    issued = per_warp * amount.programs * binary.threads / 32
+    # Few programs leave multiprocessors idle.
+    busy = min(device.multiprocessors, amount.programs)
+    return amount.bytes / device.bytes_per_second, issued / (busy * SCHEDULERS * device.hertz)
+
+
+def chosen(binary: Binary) -> bool:
+    """The form that a run with the default settings and bfloat16 takes."""
+    form = binary.form
+    return form.get("PATCH", 14) == 14 and not form.get("GLOBAL") and form.get("values", "*i16") == "*i16"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, nargs="+", default=list(SAMPLES))
+    parser.add_argument("--size", nargs="+", default=[f"{h}x{w}" for h, w in SIZES], metavar="HxW")
+    arguments = parser.parse_args()
+    binaries = [b for b in compile_kernels(tuple(device.target for device in DEVICES)) if chosen(b)]
+    for size in arguments.size:
+        height, width = map(int, size.split("x"))
+        for samples in arguments.samples:
+            report(samples, height, width, binaries)
+
+
+def report(samples: int, height: int, width: int, binaries: list[Binary]) -> None:
+    amounts = work(samples, height, width)
+    print(f"\n{samples} samples of {height}x{width}, bfloat16; bounds in microseconds")
+    print(f"{'kernel':15}{'MB':>8}" + "".join(f"{d.name:>12} regs  occ  memory  issue" for d in DEVICES))
+    totals = [0.0 for _ in DEVICES]
+    for name, amount in amounts.items():
+        row = f"{name:15}{amount.bytes / 1e6:8.2f}"
+        for i, device in enumerate(DEVICES):
+            binary = next(b for b in binaries if b.kernel == name and b.target == device.target)
+            memory, issue = bounds(binary, device, amount)
+            totals[i] += memory
+            row += f"{'':12}{binary.registers:5}{occupancy(binary, device):5.0%}{memory * 1e6:8.2f}{issue * 1e6:7.1f}"
+        print(row)
+    print(f"{'all':23}" + "".join(f"{'':22}{total * 1e6:8.2f}{'':7}" for total in totals))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Kernels compiled for a device that need not be there, and what they take of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas, sm_arch_from_capability
+from triton.compiler import ASTSource
+
+from .block_energies import energies, motion_medians, share_bits
+from .fuse_scores import group_scales, weigh
+from .launch import INTERPRETED, Kernel
+from .pack_canvases import copy_blocks
+from .pack_pixel_values import gather_patches
+from .rope_frequencies import rotate
+from .select_blocks import attenuate, select
+
+#: Every kernel of the package, by the stage that launches it.
+KERNELS: dict[str, tuple[Kernel, ...]] = {
+    "block_energies": (motion_medians, energies, share_bits),
+    "fuse_scores": (group_scales, weigh),
+    "select_blocks": (attenuate, select),
+    "pack_canvases": (copy_blocks,),
+    "pack_pixel_values": (gather_patches,),
+    "rope_frequencies": (rotate,),
+}
+
+#: Devices that the kernels are kept compilable for: NVIDIA by compute capability, AMD by architecture.
+TARGETS = {
+    "cuda:80": GPUTarget("cuda", 80, 32),
+    "cuda:90": GPUTarget("cuda", 90, 32),
+    "cuda:100": GPUTarget("cuda", 100, 32),
+    "hip:gfx942": GPUTarget("hip", "gfx942", 64),
+}
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One form of one kernel, compiled for one target."""
+
+    stage: str
+    kernel: str
+    target: str
+    #: ``constexpr`` values and types that tell this form from the others
+    form: dict[str, Any]
+    #: of a thread: registers (vector ones on AMD); of a thread, bytes: stack frame and spills; of a program, bytes:
+    #: shared memory; of a program: threads
+    registers: int
+    stack: int
+    spills: int
+    shared: int
+    threads: int
+    #: machine instructions, and those of the longest innermost loop; 0 for AMD, where they are not counted
+    instructions: int
+    longest_loop: int
+    #: assembly, PTX or AMDGCN
+    assembly: str
+
+
+def compile_kernels(
+    targets: tuple[str, ...] = tuple(TARGETS), stages: tuple[str, ...] = tuple(KERNELS)
+) -> Iterator[Binary]:
+    """Compiles every form of every kernel that a launcher may choose; no GPU is needed.
+
+    On AMD each form comes twice: Triton compiles kernels whose tensors all stay below 2 GiB apart from the rest.
+    Raises ``RuntimeError`` where Triton was told to interpret, as it cannot compile then.
+    """
+    if INTERPRETED:
+        raise RuntimeError("TRITON_INTERPRET=1 leaves nothing to compile")
+    for target in targets:
+        for stage in stages:
+            for kernel in KERNELS[stage]:
+                for variant in kernel.variants:
+                    for narrow in (False, True) if target.startswith("hip") else (False,):
+                        yield _compile(stage, kernel, variant, target, narrow)
+
+
+def _compile(stage: str, kernel: Kernel, variant: Any, target: str, narrow: bool) -> Binary:
+    types, constants = kernel.signature(variant), kernel.constants(variant)
+    attributes = {}
+    for i, (name, type_) in enumerate(types.items()):
+        aligned = [["tt.divisibility", 16]] if name in kernel.aligned else []
+        in_2_gib = [["tt.pointer_range", 32]] if narrow and type_.startswith("*") else []
+        if aligned or in_2_gib:
+            attributes[(i,)] = aligned + in_2_gib
+    source = ASTSource(
+        kernel.function, {**types, **dict.fromkeys(constants, "constexpr")}, constexprs=constants, attrs=attributes
+    )
+    device = TARGETS[target]
+    options = kernel.options(device.warp_size)
+    compiled = triton.compile(source, target=device, options=options)
+    is_cuda = device.backend == "cuda"
+    usage = _ptxas(compiled.asm["ptx"], device.arch) if is_cuda else _amdgcn(compiled.asm["amdgcn"])
+    return Binary(
+        stage=stage,
+        kernel=kernel.name,
+        target=target,
+        form={**variant, **({"narrow": narrow} if not is_cuda else {})},
+        **usage,
+        shared=compiled.metadata.shared,
+        threads=options["num_warps"] * device.warp_size,
+        **_count(compiled.asm["sass"] if is_cuda else ""),
+        assembly=compiled.asm["ptx" if is_cuda else "amdgcn"],
+    )
+
+
+def _ptxas(ptx: str, arch: int) -> dict[str, int]:
+    # The assembler and the options that Triton itself uses for this device.
+    tool, name = get_ptxas(arch), sm_arch_from_capability(arch)
+    options = ["-v", "--fmad=false", "--regAllocOptLevel=2", f"--gpu-name={name}"]
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "kernel.ptx")
+        path.write_text(ptx)
+        command = [tool.path, *options, str(path), "-o", str(path.with_suffix(".cubin"))]
+        report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    return {
+        "registers": _number(r"Used (\d+) registers", report),
+        "stack": _number(r"(\d+) bytes stack frame", report),
+        "spills": _number(r"(\d+) bytes spill stores", report) + _number(r"(\d+) bytes spill loads", report),
+    }
+
+
+def _amdgcn(assembly: str) -> dict[str, int]:
+    return {
+        "registers": _number(r"\.vgpr_count:\s+(\d+)", assembly),
+        "stack": _number(r"\.private_segment_fixed_size:\s+(\d+)", assembly),
+        "spills": _number(r"\.vgpr_spill_count:\s+(\d+)", assembly) + _number(r"\.sgpr_spill_count:\s+(\d+)", assembly),
+    }
+
+
+def _count(sass: str) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    loops: list[tuple[int, int]] = []
+    count = 0
+    for line in sass.splitlines():
+        if match := re.match(r"\s*(\w+):$", line):
+            labels[match[1]] = count
+        elif line.rstrip().endswith(";") and "NOP" not in line:
+            count += 1
+            if match := re.search(r"\bBRA\S* (?:.*, *)?(\w+);", line):
+                # A branch names a label, or an address; an instruction takes 16 bytes.
+                to = int(match[1], 16) // 16 if match[1].startswith("0x") else labels.get(match[1], count)
+                if to < count - 1:
+                    loops.append((to, count))
+    innermost = [loop for loop in loops if not any(loop != o and loop[0] <= o[0] and o[1] <= loop[1] for o in loops)]
+    return {"instructions": count, "longest_loop": max((end - first for first, end in innermost), default=0)}
+
+
+def _number(pattern: str, text: str) -> int:
+    match = re.search(pattern, text)
+    if match is None:
+        raise RuntimeError(f"the compiler's report has no {pattern!r}: {text[:400]}")
+    return int(match[1])

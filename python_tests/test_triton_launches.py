@@ -1,0 +1,113 @@
+"""How often the pipeline after decoding asks the device for work, and that it never waits for it."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ov2_kernels.tables import normalization_table
+
+from strategies import motion_fields, picture_pairs
+from triton_support import DEVICE, HAS_GPU, fake_tensor, interpreter, kernels, launch, python_dispatch, torch, triton
+
+#: operators that only describe memory: no work for a device
+FREE = {"empty", "empty_like", "new_empty", "view", "detach", "alias", "slice", "as_strided", "_unsafe_view"}
+FREE |= {"device"}
+
+
+class Counter(python_dispatch.TorchDispatchMode):
+    """Notes the launches of Triton, and the operators of torch that give a device work or wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.triton: list[str] = []
+        self.torch: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ not in FREE:
+            self.torch.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def run_pipeline(samples: dict[str, torch.Tensor], edges: torch.Tensor) -> torch.Tensor:
+    """From decoded samples on the device to canvases and to the encoder's input."""
+    patch = 2
+    planes = (samples["luma"], samples["prev_luma"], samples["motion"], samples["packet_bytes"])
+    scores = kernels.fuse_scores(*kernels.block_energies(*planes, patch=patch), edges, patch=patch)
+    selected = kernels.select_blocks(scores, edges)
+    kernels.pack_canvases(samples["frames"], selected, samples["frame_ids"], patch=patch)
+    packed = kernels.pack_pixel_values(samples["frames"], selected, samples["frame_ids"], samples["table"], patch=patch)
+    return packed[0]
+
+
+def make_samples(n: int) -> dict[str, torch.Tensor]:
+    luma, prev = picture_pairs(n, n, 8, 12, "noise")
+    arrays = {
+        "luma": luma,
+        "prev_luma": prev,
+        "motion": motion_fields(n, n, 8, 12, "small"),
+        "packet_bytes": np.full(n, 999),
+        "frames": np.random.default_rng(n).integers(0, 256, (n, 8, 12, 3), dtype=np.uint8),
+        "frame_ids": np.arange(n),
+        "table": np.array(normalization_table()),
+    }
+    return {name: torch.from_numpy(array).to(DEVICE) for name, array in arrays.items()}
+
+
+KERNELS = ["motion_medians", "energies", "share_bits"]  # block_energies
+KERNELS += ["group_scales", "weigh"]  # fuse_scores
+KERNELS += ["attenuate", "select"]  # select_blocks
+KERNELS += ["copy_blocks", "gather_patches"]  # pack_canvases, pack_pixel_values
+
+
+@pytest.mark.parametrize("edges", [[0, 1], [0, 9], [0, 1, 2, 5, 9], [*range(31)]])
+def test_nine_kernels_whatever_the_size(edges, monkeypatch):
+    """As they run here: Triton's own launch functions are hooked."""
+    samples = make_samples(edges[-1])
+    run_pipeline(samples, torch.tensor(edges))  # tables are uploaded once
+    counter = Counter()
+    for cls in (interpreter.InterpretedFunction, triton.runtime.JITFunction):
+
+        def run(self, *args, run=cls.run, **kwargs):
+            counter.triton.append(self.__name__)
+            with torch._C._DisableTorchDispatch():  # the interpreter moves tensors about
+                return run(self, *args, **kwargs)
+
+        monkeypatch.setattr(cls, "run", run)
+    fetched = []
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self, cpu=torch.Tensor.cpu: fetched.append(self) or cpu(self))
+    host_edges = torch.tensor(edges)
+    with counter:
+        run_pipeline(samples, host_edges)
+    assert counter.triton == KERNELS
+    assert set(counter.torch) <= ({"_to_copy"} if HAS_GPU else set())
+    assert len(counter.triton) + len(counter.torch) <= 12
+    assert fetched == [host_edges], "group_edges is all that may have to be fetched, once"
+
+
+def test_on_cuda_two_uploads_join_and_nothing_waits(monkeypatch):
+    """On tensors that pretend to be CUDA's: sizes and strides are all that a launcher looks at."""
+    counter = Counter()
+    monkeypatch.setattr(launch.Kernel, "__call__", lambda self, *args, **constants: counter.triton.append(self.name))
+    monkeypatch.setattr(fake_tensor.FakeTensor, "data_ptr", lambda self: 0)
+    samples, edges = make_samples(9), torch.tensor([0, 1, 2, 5, 9])
+    array = edges.numpy()
+    host = SimpleNamespace(numpy=lambda: array)
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda self: host if self is edges else pytest.fail("something is fetched")
+    )
+    attenuation = sys.modules["ov2_kernels.triton.select_blocks"]._attenuation
+    attenuation.cache_clear()
+    with fake_tensor.FakeTensorMode(allow_non_fake_inputs=True):
+        pretended = {name: torch.empty_like(tensor, device="cuda") for name, tensor in samples.items()}
+        assert all(isinstance(tensor, fake_tensor.FakeTensor) for tensor in pretended.values())
+        run_pipeline(pretended, edges)
+        counter.triton.clear()
+        with counter:
+            values = run_pipeline(pretended, edges)
+    attenuation.cache_clear()
+    assert values.device.type == "cuda"
+    assert counter.triton == KERNELS
+    assert counter.torch == ["_to_copy", "_to_copy"], "the group edges, for two stages"
