@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     tokenize.add_argument("--overwrite", action="store_true", help="replace asset directories that exist")
     _add_backend(tokenize)
+    tokenize.add_argument("--device", metavar="DEVICE", help="torch device for what follows decoding, such as cuda")
     _add_json(tokenize, "print one JSON object per video")
     _add_config(tokenize)
     tokenize.set_defaults(run=_tokenize)
@@ -103,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_backend(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", choices=("auto", "native", "reference"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--backend", choices=("auto", "native", "reference", "triton"), default="auto", help="default: auto"
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser, help_: str) -> None:
@@ -182,7 +185,7 @@ def _tokenize(args: argparse.Namespace) -> int:
             if directory.exists() and not args.overwrite:
                 raise FileExistsError(f"{directory}: exists already; --overwrite replaces it")
             with _ProgressBar(Path(video).name) as bar:
-                tokens = tokenize_video(video, config, backend=args.backend, progress=bar)
+                tokens = tokenize_video(video, config, backend=args.backend, device=args.device, progress=bar)
             tokens.save(directory, format=args.format, overwrite=args.overwrite)
         except Exception as error:  # whatever it is, the other videos are still done
             text = str(error) or type(error).__name__
