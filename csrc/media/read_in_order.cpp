@@ -25,6 +25,7 @@ class OrderedReader {
           may_skip_(timed() && (!by_vectors_ || context.demuxer.codec() == AV_CODEC_ID_H264)),
           decoder_(context.demuxer, context.request.threads, by_vectors_,
                    timed() ? context.plan.reordering() : -1),
+          parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
           has_previous_(static_cast<size_t>(writer_.samples())),
           pool_(std::min(context.request.threads, kMostConverters),
                 std::min(context.request.threads, kMostConverters) + 2,
@@ -76,7 +77,10 @@ class OrderedReader {
             if (next_ < writer_.samples() || !timed()) send(&packet);
             return;
         }
-        bool passed_over = !header.reference && !header.parameter_sets && !context_.plan.needed(row);
+        // Sets that are repeated tell the decoder nothing new.
+        bool new_sets = !header.parameter_sets.empty() && header.parameter_sets != parameter_sets_;
+        if (new_sets) parameter_sets_ = header.parameter_sets;
+        bool passed_over = !header.reference && !new_sets && !context_.plan.needed(row);
         if (next_ == writer_.samples() || passed_over) {
             ++context_.statistics.skipped;
             return;
@@ -90,7 +94,7 @@ class OrderedReader {
             }
         }
         if (context_.plan.may_skip_to_next_key(index) && held_bytes_ + packet.size <= kMostHeldBytes) {
-            held_parameters_ |= header.parameter_sets;
+            held_parameters_ |= new_sets;
             held_bytes_ += packet.size;
             PacketPtr held(av_packet_alloc());
             if (!held) throw std::bad_alloc();
@@ -180,8 +184,9 @@ class OrderedReader {
     bool may_skip_;
     Decoder decoder_;
     std::deque<PacketPtr> held_;  // needed only if the next keyframe turns out to be no clean point of access
+    std::string parameter_sets_;  // the last that were met
     int64_t held_bytes_ = 0;
-    bool held_parameters_ = false;  // parameter sets among them, which pictures after them may need
+    bool held_parameters_ = false;  // new parameter sets among them, which pictures after them may need
     std::vector<int64_t> packet_sizes_;
     std::vector<uint8_t> packet_references_;
     std::vector<uint8_t> has_previous_;  // by sample

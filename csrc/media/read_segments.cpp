@@ -30,6 +30,7 @@ class SegmentReader {
     explicit SegmentReader(ReadContext& context)
         : context_(context),
           writer_(context.writer),
+          parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
           pool_(context.request.threads, context.request.threads,
                 [this] { return std::make_unique<Worker>(context_); }) {}
 
@@ -60,8 +61,9 @@ class SegmentReader {
         if (header.clean_access) dispatch();
         // An open group of pictures, parameter sets that a decoder elsewhere may need, or a stretch too long
         // to hold.
+        bool new_sets = !header.parameter_sets.empty() && header.parameter_sets != parameter_sets_;
         bool at_key = index > 0 && context_.plan.is_key(index);
-        if ((at_key && !header.clean_access) || header.parameter_sets) return false;
+        if ((at_key && !header.clean_access) || new_sets) return false;
         segment_.bytes += packet.size;
         if (segment_.bytes > kMostHeldBytes) return false;
         if (!header.reference && !context_.plan.needed(row)) return true;
@@ -111,6 +113,7 @@ class SegmentReader {
 
     ReadContext& context_;
     SampleWriter& writer_;
+    std::string parameter_sets_;  // of the container, which every decoder has
     Segment segment_;
     int64_t sent_ = 0;
     std::atomic<int64_t> decoded_{0};
