@@ -25,12 +25,17 @@ struct Worker {
     std::unique_ptr<Converter> converter;
 };
 
+int64_t total(const std::vector<int64_t>& loads) {
+    return std::accumulate(loads.begin(), loads.end(), int64_t{0});
+}
+
 class SegmentReader {
   public:
     explicit SegmentReader(ReadContext& context)
         : context_(context),
           writer_(context.writer),
           parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
+          longest_(static_cast<size_t>(total(context.plan.loads()) * 9 / (10 * context.request.threads))),
           pool_(context.request.threads, context.request.threads,
                 [this] { return std::make_unique<Worker>(context_); }) {}
 
@@ -59,13 +64,12 @@ class SegmentReader {
         int64_t row = context_.plan.row(index);
         if (row >= 0) context_.is_reference[static_cast<size_t>(row)] = header.reference;
         if (header.clean_access) dispatch();
-        // An open group of pictures, parameter sets that a decoder elsewhere may need, or a stretch too long
-        // to hold.
+        // Parameter sets that a decoder elsewhere may need, or, where keyframes turn out to be no IDR
+        // pictures, a stretch too long to hold or to share out.
         bool new_sets = !header.parameter_sets.empty() && header.parameter_sets != parameter_sets_;
-        bool at_key = index > 0 && context_.plan.is_key(index);
-        if ((at_key && !header.clean_access) || new_sets) return false;
         segment_.bytes += packet.size;
-        if (segment_.bytes > kMostHeldBytes) return false;
+        bool too_long = segment_.bytes > kMostHeldBytes || segment_.packets.size() > longest_;
+        if (new_sets || too_long) return false;
         if (!header.reference && !context_.plan.needed(row)) return true;
         PacketPtr kept(av_packet_alloc());
         if (!kept) throw std::bad_alloc();
@@ -114,6 +118,7 @@ class SegmentReader {
     ReadContext& context_;
     SampleWriter& writer_;
     std::string parameter_sets_;  // of the container, which every decoder has
+    size_t longest_;              // packets of a segment at most, a little less than a thread's share of all
     Segment segment_;
     int64_t sent_ = 0;
     std::atomic<int64_t> decoded_{0};
@@ -139,8 +144,7 @@ bool segments_pay(const ReadContext& context) {
     std::vector<int64_t> loads = context.plan.loads();
     std::vector<int64_t> busy(static_cast<size_t>(threads), 0);
     for (int64_t load : loads) *std::min_element(busy.begin(), busy.end()) += load;
-    int64_t total = std::accumulate(loads.begin(), loads.end(), int64_t{0});
-    return 5 * threads * *std::max_element(busy.begin(), busy.end()) <= 6 * total;
+    return 5 * threads * *std::max_element(busy.begin(), busy.end()) <= 6 * total(loads);
 }
 
 }  // namespace ov2::media
