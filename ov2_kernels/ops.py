@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .config import MOTION_SOURCE, PARTITION, SAMPLING, SELECTION
 from .errors import BackendUnavailableError
 from .media import Array, Pictures, Samples, VideoInfo
 from .tables import normalization_table
@@ -81,6 +82,11 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
 def _check(name: str, array: Any, dtype: str, shape: tuple[int | None, ...]) -> Any:
     array = array if is_tensor(array) else np.asarray(array)
     if str(array.dtype).replace("torch.", "") != dtype:
@@ -139,6 +145,9 @@ def sample_frames(
     """
     if max_samples < 1:
         raise ValueError(f"max_samples must be at least 1, got {max_samples}")
+    _check_choice("sampling", sampling, SAMPLING)
+    if sample_fps is not None and not sample_fps > 0:
+        raise ValueError(f"sample_fps must be above 0, got {sample_fps}")
     result: tuple[Array, int] = _host_backend(backend).sample_frames(
         info,
         max_samples=max_samples,
@@ -168,6 +177,7 @@ def partition_groups(
     ``frame_ids`` int64 ``[N]``. Returns the edges in samples, int64 ``[groups + 1]``, at most ``max_groups`` groups.
     Source: algorithm, section 3.
     """
+    _check_choice("partition", partition, PARTITION)
     edges: Array = _host_backend(backend).partition_groups(
         info,
         _check("frame_ids", frame_ids, "int64", (None,)),
@@ -203,8 +213,7 @@ def read_samples(
     read. ``pictures`` is memory for them. Raises :class:`VideoError` where a frame cannot be decoded.
     Source: algorithm, section 4.
     """
-    if motion_source not in ("auto", "estimated", "none"):
-        raise ValueError(f"motion_source must be one of auto, estimated, none, got {motion_source!r}")
+    _check_choice("motion_source", motion_source, MOTION_SOURCE)
     samples: Samples = _host_backend(backend).read_samples(
         path,
         frame_ids,
@@ -297,8 +306,7 @@ def select_blocks(
     scores = _check("scores", scores, "int32", (None, None, None))
     if images_per_group < 1:
         raise ValueError(f"images_per_group must be at least 1, got {images_per_group}")
-    if selection not in ("stretches", "global"):
-        raise ValueError(f"selection must be one of stretches, global, got {selection!r}")
+    _check_choice("selection", selection, SELECTION)
     arrays = (scores, check_edges(group_edges, len(scores)))
     return _run("select_blocks", backend, arrays, threads, images_per_group=images_per_group, selection=selection)
 

@@ -95,6 +95,11 @@ def h264_rotated_270(path: Path) -> Path:
     return encode(path, frames(24, pan=2.0), rotation=270, options=X264)
 
 
+@clip("mp4")
+def h264_wide_pixels(path: Path) -> Path:
+    return encode(path, frames(24), options={**X264, "x264-params": "sar=4/3"})
+
+
 @clip("mkv")
 def h264_variable_rate(path: Path) -> Path:
     pts = [33 * i + (400 if i > 12 else 0) + (7 if i % 3 else 0) for i in range(30)]

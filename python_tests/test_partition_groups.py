@@ -84,5 +84,7 @@ def test_wrong_frames_are_refused():
     info = packet_table([1] * 10, [False] * 10)
     with pytest.raises(ValueError, match="strictly increasing and within the packet table"):
         ops.partition_groups(info, np.array([3, 3]), max_groups=2)
+    with pytest.raises(ValueError, match="partition must be one of energy, uniform, fixed, got 'gop'"):
+        ops.partition_groups(info, np.array([3]), max_groups=2, partition="gop")
     with pytest.raises(ValueError, match="frame_ids must be int64, got float64"):
         ops.partition_groups(info, np.array([3.0]), max_groups=2)

@@ -45,6 +45,11 @@ def test_rotation(degrees, upright, clip_path):
     assert (info.rotation, info.mirrored, (info.width, info.height)) == (degrees, False, upright)
 
 
+def test_storage_size_counts_whatever_the_shape_of_pixels(clip_path):
+    info = ops.probe(clip_path("h264_wide_pixels"))
+    assert (info.width, info.height) == (160, 96)
+
+
 def test_display_order_and_keyframes(clip_path):
     info = ops.probe(clip_path("h264_bframes"))
     assert (np.diff(info.pts) > 0).all()

@@ -123,5 +123,9 @@ def test_samples_by_rate_follow_the_clock():
 def test_an_empty_range_is_an_error():
     with pytest.raises(ValueError, match="no frame lies between start_time and end_time"):
         ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=2, start_time=9.0)
+    with pytest.raises(ValueError, match="sampling must be one of peaks, uniform, near_keyframes, got 'often'"):
+        ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=2, sampling="often")
+    with pytest.raises(ValueError, match="sample_fps must be above 0, got 0"):
+        ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=2, sample_fps=0)
     with pytest.raises(ValueError, match="max_samples must be at least 1, got 0"):
         ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=0)
