@@ -159,8 +159,9 @@ def test_nothing_stays_behind_a_stopped_read(real_clip):
 def test_ctrl_c_ends_a_read_within_a_second(tmp_path):
     path = encode(tmp_path / "long.mp4", frames(60, 720, 1280), options={"preset": "ultrafast", "g": "600"})
     code = """
-        import sys
+        import signal, sys
         from ov2_kernels import ops
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background may have it ignored
         info = ops.probe(sys.argv[1])
         print("reading", flush=True)
         while True:
