@@ -111,6 +111,8 @@ def run_apart(code: str, *arguments: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
     clean["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     command = [sys.executable, "-W", "error", "-c", code, *arguments]
-    done = subprocess.run(command, env=clean, check=False, capture_output=True, text=True)
+    # Not in a checkout, which has no extension: where the package that is under test lies.
+    home = os.path.dirname(os.path.dirname(kernels.__path__[0]))
+    done = subprocess.run(command, env=clean, check=False, capture_output=True, text=True, cwd=home)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
