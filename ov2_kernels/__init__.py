@@ -1,6 +1,7 @@
 """Codec-stream tokenization of video for multimodal models.
 
-``tokenize_video(path)`` is the whole job; ``ops`` holds its stages, ``reference`` the algorithm in plain NumPy.
+``tokenize_video(path)`` is the whole job, and ``tokenize(source)`` takes images and frames too; ``ops`` holds the
+stages, ``reference`` the algorithm in plain NumPy.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ if TYPE_CHECKING:
     from . import ops
     from .config import CodecConfig
     from .errors import BackendUnavailableError, VideoError
+    from .frames import tokenize_frames
+    from .image import tokenize_image
     from .media import Samples, VideoInfo
     from .ops import probe
-    from .tokenize import tokenize_video
+    from .prompt import vision_prompt
+    from .sources import tokenize
     from .tokens import CodecTokens
+    from .video import tokenize_video
 
 __version__ = "0.1.0"
 
@@ -28,7 +33,11 @@ __all__ = [
     "VideoInfo",
     "ops",
     "probe",
+    "tokenize",
+    "tokenize_frames",
+    "tokenize_image",
     "tokenize_video",
+    "vision_prompt",
 ]
 
 _HOMES = {
@@ -39,7 +48,11 @@ _HOMES = {
     "VideoError": "errors",
     "VideoInfo": "media",
     "probe": "ops",
-    "tokenize_video": "tokenize",
+    "tokenize": "sources",
+    "tokenize_frames": "frames",
+    "tokenize_image": "image",
+    "tokenize_video": "video",
+    "vision_prompt": "prompt",
 }
 
 

@@ -141,6 +141,7 @@ def _meta(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
         "substituted_frames": [int(t) for t in tokens.substituted_frames],
         "motion_source": tokens.motion_source,
         "bits_source": tokens.bits_source,
+        "evidence": tokens.evidence,
         "config": dataclasses.asdict(tokens.config),
     }
 
@@ -190,6 +191,7 @@ def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
             bits_source=str(meta["bits_source"]),
             substituted_frames=np.array(meta["substituted_frames"], dtype=np.int64),
             timings=meta["timing_sec"],
+            evidence=str(meta.get("evidence", "codec")),
         )
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{root}: meta.json lacks what ov2_kernels writes there: {error!r}") from error

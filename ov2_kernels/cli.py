@@ -172,7 +172,7 @@ def output_directories(videos: Sequence[str], output: str | Path) -> list[Path]:
 
 
 def _tokenize(args: argparse.Namespace) -> int:
-    from .tokenize import tokenize_video
+    from .video import tokenize_video
 
     try:
         config = _config(args)

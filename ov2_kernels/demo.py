@@ -8,7 +8,7 @@ from pathlib import Path
 from .assets import fresh_directory
 from .config import CodecConfig
 from .contact_sheet import contact_sheet
-from .tokenize import tokenize_video
+from .video import tokenize_video
 
 #: A synthetic scene made for this package: a still landscape, a thrown ball, and a lamp that blinks once.
 CLIP = Path(__file__).parent / "data" / "demo.mp4"

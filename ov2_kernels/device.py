@@ -88,6 +88,11 @@ def upload_samples(samples: Samples, device: Any) -> Samples:
     return dataclasses.replace(samples, **tensors)
 
 
+def to_device(array: Array, device: Any) -> torch.Tensor:
+    """An array as a tensor on a torch device."""
+    return torch.tensor(array, device=device)
+
+
 class _Upload:
     """Copies from the host to a device; to a CUDA one from pinned memory, on a stream of its own."""
 

@@ -17,7 +17,7 @@ from .tables import normalization_table
 
 @dataclass(frozen=True, eq=False)
 class CodecTokens:
-    """Canvases of a video, and where and when every patch of them comes from.
+    """Canvases of a video or an image, and where and when every patch of them comes from.
 
     ``C`` canvases of ``H`` x ``W`` pixels, ``hp`` x ``wp`` patches each; groups follow one another, each an I-canvas
     and then its P-canvases. No canvas is padded. Where the work was done on a torch device, ``canvases`` and
@@ -44,12 +44,14 @@ class CodecTokens:
     config: CodecConfig
     #: ``codec``, ``estimated`` or ``none``
     motion_source: str
-    #: ``estimated``
+    #: ``estimated``, or ``none`` where nothing was selected
     bits_source: str
     #: samples that the decoder could not give, for which the next picture stands in, int64
     substituted_frames: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     #: seconds per stage
     timings: Mapping[str, float] = field(default_factory=dict)
+    #: what the canvases are: ``codec`` (selected blocks), whole ``frames`` or an ``image``
+    evidence: str = "codec"
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -140,7 +140,7 @@ def test_ctrl_c_is_status_130(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ov2_kernels.tokenize.tokenize_video", interrupted)
+    monkeypatch.setattr("ov2_kernels.video.tokenize_video", interrupted)
     assert cli.main(["tokenize", "x.mp4", "-o", "d"]) == 130
     assert capsys.readouterr().err == "ov2-kernels: interrupted\n"
 

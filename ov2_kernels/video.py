@@ -54,7 +54,7 @@ def tokenize_video(
     """
     config = (config or CodecConfig()).replace(**overrides)
     threads = ops.resolve_threads(config.threads)
-    uploader = None if device is None else _device_module()
+    uploader = None if device is None else device_module()
     watch = _Stopwatch()
 
     info = ops.probe(path, backend=backend)
@@ -141,7 +141,8 @@ def tokenize_video(
     )
 
 
-def _device_module() -> ModuleType:
+def device_module() -> ModuleType:
+    """What brings samples to a torch device; ``ImportError`` where torch is missing."""
     try:
         return importlib.import_module("ov2_kernels.device")
     except ImportError as error:

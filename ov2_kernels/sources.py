@@ -1,0 +1,133 @@
+"""One entrance for every kind of source: what it is decides how it is tokenized."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .errors import VideoError
+from .tokens import CodecTokens
+
+MODES = ("auto", "codec", "frames", "image")
+
+
+def tokenize(source: Any, mode: str = "auto", **options: Any) -> CodecTokens:
+    """Tokenizes a video, an image or a list of frames.
+
+    ``source`` is a path, ``bytes`` or an opened binary file (which is read from where it stands) of a video or an
+    image; a PIL image or an array ``[H, W, 3]``; a list of those or an array ``[N, H, W, 3]``. ``mode`` is ``codec``
+    (:func:`ov2_kernels.tokenize_video`), ``frames`` (:func:`ov2_kernels.tokenize_frames`), ``image``
+    (:func:`ov2_kernels.tokenize_image`) or ``auto``: by content, ``codec`` for a video, animations included.
+    ``options`` are those of the function. Raises what it raises, ``ValueError`` for a mode that does not fit.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        source = io.BytesIO(source)
+    elif hasattr(source, "read") and not _seekable(source):
+        source = io.BytesIO(source.read())
+    if mode == "auto":
+        mode = evidence_of(source)
+    if mode == "image":
+        from .image import tokenize_image
+
+        return tokenize_image(source, **options)
+    if mode == "frames" and not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
+        from .frames import tokenize_frames
+
+        return tokenize_frames(source, **options)
+    with video_path(source) as path:
+        if mode == "frames":
+            from .frames import tokenize_frames
+
+            return tokenize_frames(path, **options)
+        from .video import tokenize_video
+
+        return tokenize_video(path, **options)
+
+
+def evidence_of(source: Any) -> str:
+    """``codec``, ``frames`` or ``image``: what ``mode="auto"`` makes of a source; ``ValueError`` for no source."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(source, Image.Image):
+        return "image"
+    if isinstance(source, np.ndarray):
+        return "frames" if source.ndim == 4 else "image"
+    if isinstance(source, (list, tuple)):
+        return "frames"
+    is_path = isinstance(source, (str, os.PathLike))
+    if not is_path and not hasattr(source, "read"):
+        raise ValueError(
+            "source must be a path, bytes, a binary file, a PIL image, an array or a list of frames, got "
+            f"{type(source).__name__}"
+        )
+    position = 0 if is_path else source.tell()
+    try:
+        with _kept_open(source) as file, Image.open(file) as image:
+            # Pillow also knows the first bytes of MPEG-1 video.
+            still = image.format != "MPEG" and getattr(image, "n_frames", 1) == 1
+            return "image" if still else "codec"
+    except UnidentifiedImageError:
+        return "codec"
+    finally:
+        if not is_path:
+            source.seek(position)
+
+
+@contextlib.contextmanager
+def _kept_open(source: Any) -> Iterator[Any]:
+    """The source for Pillow; a path is opened here, so that whatever Pillow raises it is closed."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            yield file
+    else:
+        yield source
+
+
+def _seekable(file: Any) -> bool:
+    return bool(getattr(file, "seekable", lambda: False)())
+
+
+@contextlib.contextmanager
+def video_path(source: Any) -> Iterator[str]:
+    """A path under which a source can be read; what an opened file holds is copied, to memory where Linux allows.
+
+    Errors about the copy name the source instead.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        yield os.fspath(source)
+        return
+    if not hasattr(source, "read"):
+        raise ValueError(f"source must be a path, bytes or a binary file of a video, got {type(source).__name__}")
+    name = getattr(source, "name", None)
+    name = name if isinstance(name, str) else "<bytes>" if isinstance(source, io.BytesIO) else "<file>"
+    with _anonymous_file() as (file, path):
+        shutil.copyfileobj(source, file)
+        file.flush()
+        try:
+            yield path
+        except VideoError as error:
+            raise VideoError(str(error).replace(path, name)) from error
+        except OSError as error:
+            if error.filename != path:
+                raise
+            raise type(error)(error.errno, error.strerror, name) from error
+
+
+@contextlib.contextmanager
+def _anonymous_file() -> Iterator[tuple[Any, str]]:
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
+        with open(os.memfd_create("ov2_kernels", os.MFD_CLOEXEC), "wb") as memory:
+            yield memory, f"/proc/self/fd/{memory.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile(prefix="ov2_kernels_") as file:
+        yield file, file.name

@@ -1,0 +1,112 @@
+"""The entrance that takes every kind of source."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+import pytest
+from ov2_kernels import VideoError, tokenize, tokenize_frames, tokenize_image, tokenize_video
+from PIL import Image
+
+from clips import encode, scene
+from parity import assert_same
+
+SMALL = {"target_canvas": 8, "group_size": 8, "min_group_frames": 4, "max_pixels": 20_000}
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "no_suffix"
+    Image.fromarray(next(iter(scene(1, 84, 112)))).save(path, format="PNG")
+    return path
+
+
+class Stream(io.RawIOBase):
+    """What a socket gives: no way back."""
+
+    def __init__(self, data):
+        self._data = io.BytesIO(data)
+
+    def read(self, size=-1):
+        return self._data.read(size)
+
+    def seekable(self):
+        return False
+
+
+def test_videos(clip_path):
+    path = clip_path("h264_bframes")
+    data = path.read_bytes()
+    expected = tokenize_video(path, **SMALL)
+    with open(path, "rb") as opened:
+        for source in (path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), opened, Stream(data)):
+            tokens = tokenize(source, **SMALL)
+            assert tokens.evidence == "codec"
+            assert_same(tokens.canvases, expected.canvases)
+            assert_same(tokens.src_patch_position, expected.src_patch_position)
+    whole = tokenize(data, "frames", num_frames=3, max_pixels=20_000)
+    assert_same(whole.canvases, tokenize_frames(path, num_frames=3, max_pixels=20_000).canvases)
+
+
+def test_the_reference_reads_bytes_too(clip_path):
+    data = clip_path("h264_bframes").read_bytes()
+    expected = tokenize_video(clip_path("h264_bframes"), backend="reference", **SMALL)
+    assert_same(tokenize(data, backend="reference", **SMALL).canvases, expected.canvases)
+
+
+def test_images(picture):
+    expected = tokenize_image(picture)
+    with Image.open(picture) as image:
+        for source in (picture, picture.read_bytes(), image, np.asarray(image), io.BytesIO(picture.read_bytes())):
+            tokens = tokenize(source)
+            assert tokens.evidence == "image"
+            assert_same(tokens.canvases, expected.canvases)
+
+
+def test_frames():
+    frames = np.stack(list(scene(3, 56, 84)))
+    images = [Image.fromarray(frame) for frame in frames]
+    for source in (frames, list(frames), images, tuple(images)):
+        tokens = tokenize(source, fps=10.0)
+        assert tokens.evidence == "frames"
+        assert_same(tokens.canvases, frames)
+
+
+def test_moving_pictures_are_videos(tmp_path):
+    frames = [Image.fromarray(frame).quantize(64) for frame in scene(12, 56, 84)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=100)
+    assert tokenize(tmp_path / "moving.gif", **SMALL).evidence == "codec"
+    frames[0].save(tmp_path / "still.gif")
+    assert tokenize(tmp_path / "still.gif").evidence == "image"
+    encode(tmp_path / "raw.m1v", list(scene(12, 96, 160)), codec="mpeg1video", container="mpeg1video")
+    assert tokenize(tmp_path / "raw.m1v", **SMALL).codec == "mpeg1video", "which Pillow would open"
+
+
+def test_errors_name_the_source(clip_path, tmp_path):
+    with pytest.raises(VideoError, match=r"^<bytes>: cannot open it as a video"):
+        tokenize(b"nothing of use", mode="codec")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing of use")
+    with open(broken, "rb") as file, pytest.raises(VideoError, match=r"broken\.mp4: cannot open it"):
+        tokenize(file)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.mp4"):
+        tokenize("nowhere.mp4")
+    with pytest.raises(ValueError, match="mode must be one of auto, codec, frames, image, got 'video'"):
+        tokenize(broken, mode="video")
+    with pytest.raises(ValueError, match=r"source must be a path, bytes, a binary file, .* got int"):
+        tokenize(5)
+    with pytest.raises(ValueError, match="binary file of a video, got ndarray"):
+        tokenize(np.zeros((28, 28, 3), np.uint8), mode="codec")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors by way of /proc")
+def test_nothing_stays_open(clip_path):
+    data = clip_path("h264_bframes").read_bytes()
+    tokenize(data, **SMALL)
+    before = len(os.listdir("/proc/self/fd"))
+    tokenize(data, **SMALL)
+    with pytest.raises(VideoError):
+        tokenize(b"nothing of use")
+    assert len(os.listdir("/proc/self/fd")) == before
