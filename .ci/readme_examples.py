@@ -1,5 +1,9 @@
-"""Runs the Python blocks of a README one after the other in one namespace, where clip.mp4 is the packaged demo clip."""
+"""Runs the Python blocks of a README one after the other in one namespace, where clip.mp4 is the packaged demo clip.
 
+Blocks that say ``torch`` behind ``python`` run where torch is installed.
+"""
+
+import importlib.util
 import os
 import re
 import shutil
@@ -8,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 text = Path(sys.argv[1]).resolve().read_text()
-blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+kinds = r"python(?: torch)?" if importlib.util.find_spec("torch") else "python"
+blocks = re.findall(rf"```{kinds}\n(.*?)```", text, flags=re.DOTALL)
 with tempfile.TemporaryDirectory() as scratch:
     os.chdir(scratch)
     sys.path = [p for p in sys.path if not p.endswith(".ci")]
