@@ -172,6 +172,7 @@ def output_directories(videos: Sequence[str], output: str | Path) -> list[Path]:
 
 
 def _tokenize(args: argparse.Namespace) -> int:
+    from .progress import ProgressBar
     from .video import tokenize_video
 
     try:
@@ -184,7 +185,7 @@ def _tokenize(args: argparse.Namespace) -> int:
         try:
             if directory.exists() and not args.overwrite:
                 raise FileExistsError(f"{directory}: exists already; --overwrite replaces it")
-            with _ProgressBar(Path(video).name) as bar:
+            with ProgressBar(Path(video).name) as bar:
                 tokens = tokenize_video(video, config, backend=args.backend, device=args.device, progress=bar)
             tokens.save(directory, format=args.format, overwrite=args.overwrite)
         except Exception as error:  # whatever it is, the other videos are still done
@@ -216,30 +217,6 @@ def _tokenize(args: argparse.Namespace) -> int:
                 flush=True,
             )
     return status
-
-
-class _ProgressBar:
-    """A bar on a terminal, nothing elsewhere."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._bar: Any = None
-
-    def __enter__(self) -> _ProgressBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, desc=self._name, unit="frame", leave=False)
-        self._bar.update(done - self._bar.n)
 
 
 def _probe(args: argparse.Namespace) -> int:

@@ -1,0 +1,208 @@
+"""``run_preinfer`` and ``ov2-preinfer`` in place of ``codec_video_prep.run_preinfer`` and ``cv-preinfer``.
+
+The command line is that of codec-video-prep 0.2.5, so that programs which run what ``CV_PREINFER_BIN`` names, or
+``cv-preinfer`` by default, run this package instead, and so is the asset directory that they read back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from ..config import CodecConfig
+
+if TYPE_CHECKING:
+    from ..video import Progress
+
+_SAMPLING = {"uniform_count": "uniform", "fps": "uniform", "pkt_peak": "peaks"}
+
+
+def _flag(default: Any, help_: str, choices: tuple[str, ...] | None = None, *, readiness: bool = False) -> Any:
+    help_ = f"{help_}; for readiness only" if readiness else help_
+    metadata = {"help": help_, "choices": choices, "readiness": readiness, "ignored": False}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _ignored(default: Any, choices: tuple[str, ...] | None = None) -> Any:
+    metadata = {"help": "ignored", "choices": choices, "readiness": False, "ignored": True}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass
+class PreinferConfig:
+    """The flags of ``cv-preinfer``, by name and with its defaults."""
+
+    video: str
+    out_dir: str
+    num_sampled_frames: int = _flag(1024, "frames to look at; a whole number of groups of them where there are as many")
+    group_size: int = _flag(32, "sampled frames per group")
+    images_per_group: int = _flag(4, "canvases per group")
+    patch: int = _flag(14, "patch side in pixels")
+    max_pixels: int = _flag(153664, "canvas area at most, in pixels")
+    block_size: int = _flag(2, "patches along a block's side; there is only 2")
+    min_group_frames: int = _flag(8, "sampled frames in a group at least")
+    max_group_frames: int = _flag(64, "sampled frames in a group at most")
+    thread_type: str = _ignored("slice", ("auto", "slice", "frame"))
+    thread_count: int | None = _flag(None, "threads; all processors of this process by default")
+    disable_target_only: bool = _ignored(False)
+    bitcost_grid: str = _flag("adaptive", "cells of the bit map", ("sub", "mb", "ctu", "adaptive"), readiness=True)
+    canvas_format: str = _flag("jpg", "of the canvases", ("jpg", "png", "npy"))
+    grouping_mode: str = _flag("readiness", "how groups are made", ("fixed", "readiness"))
+    frame_sampling_mode: str = _flag("uniform_count", "which frames to look at", tuple(_SAMPLING))
+    sample_fps: float = _flag(4.0, "frames to look at per second, for fps")
+    readiness_sum_threshold: float = _flag(0.0, "when a group is ready; 0 is from the video", readiness=True)
+    readiness_sum_threshold_mode: str = _flag(
+        "legacy", "how that is found", ("legacy", "auto", "clamped_sqrt_bpppf", "fixed"), readiness=True
+    )
+    readiness_norm_sum_threshold: float = _flag(2250000.0, "scale of clamped_sqrt_bpppf", readiness=True)
+    iframe_score_clip_mode: str = _flag("none", "limit of I-frame scores", ("none", "non_i_percentile"), readiness=True)
+    iframe_score_clip_percentile: float = _flag(95.0, "percentile of that limit", readiness=True)
+    avoid_keyframes: bool = _flag(True, "move samples off keyframes")
+    save_mask_video: bool = _ignored(False)
+    parallel_decode_cv_reader: bool = _ignored(False)
+    decode_backend: str = _ignored("cv_reader_pixels", ("ffmpeg_native", "cv_reader_pixels"))
+    parallel_segments: int = _ignored(0)
+    threads_per_segment: int = _ignored(4)
+    segment_guard_frames: int = _ignored(30)
+
+    def codec_config(self) -> CodecConfig:
+        """The settings of :func:`ov2_kernels.tokenize_video` that these flags stand for; ``ValueError`` if none do."""
+        for field in dataclasses.fields(self):
+            choices = field.metadata.get("choices")
+            if choices and getattr(self, field.name) not in choices:
+                raise ValueError(f"{field.name} must be one of {', '.join(choices)}, got {getattr(self, field.name)!r}")
+        if self.block_size != 2:
+            raise ValueError(f"block_size must be 2, the encoder merges 2x2 patches, got {self.block_size}")
+        if self.num_sampled_frames < 1 or self.group_size < 1:
+            given = f"{self.num_sampled_frames} and {self.group_size}"
+            raise ValueError(f"num_sampled_frames and group_size must be at least 1, got {given}")
+        if self.grouping_mode == "readiness":
+            raise ValueError("grouping_mode readiness is not offered; take fixed")
+        return CodecConfig(
+            target_canvas=-(-self.num_sampled_frames // self.group_size) * self.images_per_group,
+            images_per_group=self.images_per_group,
+            group_size=self.group_size,
+            min_group_frames=self.min_group_frames,
+            max_group_frames=self.max_group_frames,
+            sampling=_SAMPLING[self.frame_sampling_mode],
+            sample_fps=self.sample_fps if self.frame_sampling_mode == "fps" else None,
+            avoid_keyframes=self.avoid_keyframes,
+            partition="fixed",
+            patch=self.patch,
+            max_pixels=self.max_pixels,
+            threads=self.thread_count,
+        )
+
+    def changed(self) -> list[str]:
+        """Names of the flags that are not at their defaults."""
+        return [f.name for f in dataclasses.fields(self) if f.metadata and getattr(self, f.name) != f.default]
+
+    def ignored(self, given: Collection[str]) -> list[str]:
+        """Those of the given flags that change nothing."""
+        kinds = ("ignored",) if self.grouping_mode == "readiness" else ("ignored", "readiness")
+        idle = {f.name for f in dataclasses.fields(self) if any(f.metadata.get(kind) for kind in kinds)}
+        return [name for name in given if name in idle]
+
+
+@dataclass
+class PreinferResult:
+    """Where the assets are, and what ``meta.json`` says."""
+
+    out_dir: str
+    meta_path: str
+    #: names in ``out_dir``, in order
+    canvas_files: list[str]
+    summary: dict[str, Any]
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds per stage."""
+        return dict(self.summary["timing_sec"])
+
+
+def run_preinfer(*args: Any, **flags: Any) -> PreinferResult:
+    """Tokenizes ``video`` and writes ``out_dir``; the other flags are those of :class:`PreinferConfig`.
+
+    A directory that exists is replaced if it is empty or an asset directory; else ``FileExistsError``. It appears
+    whole or not at all. Flags that change nothing here are named in one warning.
+    """
+    config = PreinferConfig(*args, **flags)
+    ignored = config.ignored(config.changed())
+    if ignored:
+        warnings.warn(f"ignored, they change nothing here: {', '.join(ignored)}", stacklevel=2)
+    return _preinfer(config)
+
+
+def _preinfer(config: PreinferConfig, progress: Progress | None = None) -> PreinferResult:
+    from ..video import tokenize_video
+
+    target = Path(config.out_dir)
+    tokens = tokenize_video(config.video, config.codec_config(), progress=progress)
+    tokens.save(target, format=config.canvas_format, overwrite=True)
+    summary: dict[str, Any] = json.loads((target / "meta.json").read_text())
+    return PreinferResult(str(target), str(target / "meta.json"), summary["canvas_files"], summary)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ov2-preinfer", description="Writes the asset directory of a video, by the command line of cv-preinfer."
+    )
+    hints: Mapping[str, Any] = get_type_hints(PreinferConfig)
+    for field in dataclasses.fields(PreinferConfig):
+        if not field.metadata:
+            parser.add_argument(f"--{field.name}", required=True)
+            continue
+        types = [t for t in get_args(hints[field.name]) or (hints[field.name],) if t is not type(None)]
+        default = "" if field.default in (None, False) or types[0] is bool else f" (default: {field.default})"
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": field.metadata["help"] + default}
+        if types[0] is bool:
+            options["action"] = "store_true"
+        else:
+            options.update(type=types[0], choices=field.metadata["choices"])
+            if not field.metadata["choices"]:
+                options["metavar"] = "N" if types[0] is int else "X"
+        parser.add_argument(f"--{field.name}", **options)
+    parser.add_argument("--no_avoid_keyframes", action="store_true", help="leave samples on keyframes")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``ov2-preinfer``; the exit status is 0, or not 0 and then a line on stderr says why."""
+    flags = vars(_parser().parse_args(argv))
+    if flags.pop("no_avoid_keyframes"):
+        flags["avoid_keyframes"] = False
+    # Nothing here does linear algebra, and NumPy's library for it would start threads that spin for a while.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    from ..progress import ProgressBar
+
+    try:
+        config = PreinferConfig(**flags)
+        ignored = [f"--{name}" for name in config.ignored(flags)]
+        if ignored:
+            print(f"ov2-preinfer: ignored, they change nothing here: {', '.join(ignored)}", file=sys.stderr)
+        with ProgressBar(Path(config.video).name) as bar:
+            result = _preinfer(config, bar)
+        summary = {"out_dir": result.out_dir, "meta_path": result.meta_path, "timings": result.timings}
+        print(json.dumps(summary, indent=2))
+    except KeyboardInterrupt:
+        print("ov2-preinfer: interrupted", file=sys.stderr)
+        return 130
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        line = "ov2-preinfer: " + " ".join(str(error).split())
+        print(line.encode(errors="replace").decode(), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
