@@ -75,6 +75,21 @@ def fresh_directory(target: Path) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def fresh_file(target: Path) -> Iterator[Path]:
+    """The name of a new file beside ``target``, of the same suffix, that takes its name once the block is through.
+
+    Where the block raises, ``target`` stays what it was and nothing is left beside it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{secrets.token_hex(6)}.{target.name}"
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _refuse_existing(target: Path, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise FileExistsError(17, "exists already; overwrite=True replaces it", str(target))
@@ -106,9 +121,7 @@ def _meta(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
     hp, wp = tokens.grid
     anchors = np.flatnonzero(tokens.canvas_kinds == "I")
     canvas_edges = [*anchors.tolist(), len(names)]
-    # A group's samples run from the frame of its I-canvas up to that of the next.
-    first_frames = tokens.src_patch_position[anchors * hp * wp, 0]
-    sample_edges = [*np.searchsorted(tokens.frame_ids, first_frames).tolist(), len(tokens.frame_ids)]
+    sample_edges = tokens.group_edges.tolist()
     groups = [
         {
             "group_idx": k,
@@ -143,6 +156,7 @@ def _meta(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
         "motion_source": tokens.motion_source,
         "bits_source": tokens.bits_source,
         "evidence": tokens.evidence,
+        "video": tokens.video,
         "config": dataclasses.asdict(tokens.config),
     }
 
@@ -193,6 +207,7 @@ def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
             substituted_frames=np.array(meta["substituted_frames"], dtype=np.int64),
             timings=meta["timing_sec"],
             evidence=str(meta.get("evidence", "codec")),
+            video=str(meta.get("video", "")),
         )
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{root}: meta.json lacks what ov2_kernels writes there: {error!r}") from error

@@ -19,6 +19,7 @@ examples:
   ov2-kernels tokenize talk.mp4 -o talk_tokens
   ov2-kernels tokenize clips/*.mp4 -o tokens --preset dense --format png
   ov2-kernels tokenize talk.mp4 -o talk_tokens --start-time 60 --end-time 90 --target-canvas 16
+  ov2-kernels view talk.mp4 -o talk.html
   ov2-kernels probe talk.mp4 --json
   ov2-kernels demo -o demo_out
 """
@@ -73,6 +74,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(tokenize, "print one JSON object per video")
     _add_config(tokenize)
     tokenize.set_defaults(run=_tokenize)
+
+    view = commands.add_parser(
+        "view",
+        help="look at what is kept of a video",
+        description="Tokenizes a video and writes a page for a browser that shows what was kept and why; it needs no "
+        "network. --png draws a contact sheet, --mask-video a video.",
+    )
+    view.add_argument("video", metavar="VIDEO")
+    view.add_argument(
+        "-o", "--output", metavar="HTML", help="the page (default: report.html, unless others are asked for)"
+    )
+    view.add_argument("--png", metavar="PNG", help="a contact sheet: canvases, frames and the blocks kept of them")
+    view.add_argument(
+        "--mask-video",
+        metavar="MP4",
+        help="sampled frames beside the blocks kept of them (needs the extra [reference])",
+    )
+    view.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    _add_backend(view)
+    _add_config(view)
+    view.set_defaults(run=_view)
 
     probe = commands.add_parser(
         "probe", help="what a container tells", description="Prints the facts of a video's stream, without decoding it."
@@ -217,6 +239,32 @@ def _tokenize(args: argparse.Namespace) -> int:
                 flush=True,
             )
     return status
+
+
+def _view(args: argparse.Namespace) -> int:
+    from .progress import ProgressBar
+    from .view import view_video
+
+    try:
+        config = _config(args)
+    except ValueError as error:
+        _complain(error)
+        return 2
+    page = args.output or (None if args.png or args.mask_video else "report.html")
+    with ProgressBar(Path(args.video).name) as bar:
+        written = view_video(
+            args.video,
+            config,
+            page=page,
+            png=args.png,
+            mask_video=args.mask_video,
+            overwrite=args.overwrite,
+            backend=args.backend,
+            progress=bar,
+        )
+    for path in written:
+        print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
 
 
 def _probe(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import shutil
@@ -51,7 +52,9 @@ def tokenize(source: Any, mode: str = "auto", **options: Any) -> CodecTokens:
             return tokenize_frames(path, **options)
         from .video import tokenize_video
 
-        return tokenize_video(path, **options)
+        tokens = tokenize_video(path, **options)
+    # A copy's path is gone with it.
+    return tokens if isinstance(source, (str, os.PathLike)) else dataclasses.replace(tokens, video="")
 
 
 def evidence_of(source: Any) -> str:

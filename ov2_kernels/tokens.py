@@ -52,6 +52,8 @@ class CodecTokens:
     timings: Mapping[str, float] = field(default_factory=dict)
     #: what the canvases are: ``codec`` (selected blocks), whole ``frames`` or an ``image``
     evidence: str = "codec"
+    #: the path of the video, as it was given
+    video: str = ""
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -62,6 +64,15 @@ class CodecTokens:
     def num_tokens(self) -> int:
         """Visual tokens after the encoder's 2x2 merge."""
         return len(self.src_patch_position) // 4
+
+    @property
+    def group_edges(self) -> Array:
+        """First sample of each group, and the number of samples, int64 ``[groups + 1]``."""
+        hp, wp = self.grid
+        # A group's samples run from the frame of its I-canvas up to that of the next.
+        first_frames = self.src_patch_position[np.flatnonzero(self.canvas_kinds == "I") * hp * wp, 0]
+        first_frames = first_frames.cpu().numpy() if ops.is_tensor(first_frames) else first_frames
+        return np.append(np.searchsorted(self.frame_ids, first_frames), len(self.frame_ids)).astype(np.int64)
 
     def model_inputs(
         self,
@@ -138,6 +149,17 @@ class CodecTokens:
         from .assets import save_assets
 
         save_assets(self.numpy(), directory, format=format, overwrite=overwrite)
+
+    def to_html(self, video: str | os.PathLike[str] | None = None, *, max_bytes: int = 9_500_000) -> str:
+        """A page, complete in itself, that shows what was kept and why.
+
+        It is for a browser, and may be put into a notebook's output or a file. The video is read again, from where the
+        tokens found it or from ``video``; ``ValueError`` where it is another one. Pictures are compressed until the
+        page has no more than ``max_bytes``.
+        """
+        from .report import html_report
+
+        return html_report(self, video, max_bytes=max_bytes)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> CodecTokens:

@@ -138,6 +138,7 @@ def tokenize_video(
         bits_source="estimated",
         substituted_frames=frame_ids[samples.substituted],
         timings=watch.timings,
+        video=os.fsdecode(path),
     )
 
 

@@ -1,0 +1,55 @@
+"""A video of what was kept: the sampled frames, and beside them the same with all else dimmed."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from .assets import fresh_file
+from .contact_sheet import dim_unkept
+from .tokens import CodecTokens
+from .trace import Trace
+
+#: Times are told in milliseconds.
+_TICK = Fraction(1, 1000)
+_ENCODERS = (("libx264", {"crf": "20", "preset": "veryfast"}), ("mpeg4", {"qscale": "3"}))
+
+
+def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: Trace) -> None:
+    """Writes a video: the sampled frames on the left, their kept blocks on the right, each shown at its own time.
+
+    The suffix of ``path`` names the container. Needs PyAV (``ImportError`` without); ``ValueError`` for a suffix that
+    no container has. Nothing is left behind where it fails.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError("a mask video needs PyAV: pip install 'ov2_kernels[reference]'") from error
+    target = Path(path)
+    if not target.suffix:
+        raise ValueError(f"{target}: the name must end in .mp4 or another suffix that names a container")
+    block = 2 * tokens.config.patch
+    kept = trace.kept
+    pictures = trace.samples.frames
+    encoder, options = next(e for e in _ENCODERS if e[0] in av.codecs_available)
+    with fresh_file(target) as fresh:
+        try:
+            container = av.open(str(fresh), "w")
+        except ValueError as error:
+            raise ValueError(f"{target}: no container for the suffix {target.suffix!r}") from error
+        with container as out:
+            stream = out.add_stream(encoder, rate=max(1, round(tokens.fps)), options=options)
+            stream.height, stream.width = pictures.shape[1], 2 * pictures.shape[2]
+            stream.pix_fmt = "yuv420p"
+            stream.time_base = stream.codec_context.time_base = _TICK
+            last = -1
+            for picture, mask, seconds in zip(pictures, kept, tokens.timestamps, strict=True):
+                both = np.concatenate([picture, dim_unkept(picture, mask, block)], axis=1)
+                frame = av.VideoFrame.from_ndarray(both, format="rgb24")
+                last = max(last + 1, round(1000 * float(seconds - tokens.timestamps[0])))
+                frame.pts, frame.time_base = last, _TICK
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))

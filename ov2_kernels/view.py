@@ -1,0 +1,51 @@
+"""Looking at a result: a video tokenized, and the page, the contact sheet or the video that shows what was kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .assets import fresh_file
+from .config import CodecConfig
+from .contact_sheet import contact_sheet
+from .mask_video import write_mask_video
+from .report import html_report
+from .trace import trace_tokens
+from .video import Progress, tokenize_video
+
+
+def view_video(
+    video: str | os.PathLike[str],
+    config: CodecConfig | None = None,
+    *,
+    page: str | os.PathLike[str] | None = None,
+    png: str | os.PathLike[str] | None = None,
+    mask_video: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    backend: str = "auto",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Tokenizes ``video`` and writes what is asked for: an HTML ``page``, a contact sheet, a video of the kept blocks.
+
+    Returns the paths written. ``FileExistsError`` where one exists and ``overwrite`` is not set, before any work. Each
+    file appears whole or not at all. ``progress`` is called as by :func:`tokenize_video`, once for each of two reads.
+    """
+    targets = {name: Path(path) for name, path in (("page", page), ("png", png), ("mask_video", mask_video)) if path}
+    for target in targets.values():
+        if target.is_dir() or (target.exists() and not overwrite):
+            raise FileExistsError(f"{target}: exists already; overwrite replaces it, unless it is a directory")
+    tokens = tokenize_video(video, config, backend=backend, progress=progress)
+    count = len(tokens.frame_ids)
+    again = None if progress is None else lambda done: progress("look", done, count)
+    trace = trace_tokens(tokens, video, progress=again, backend=backend)
+    if "page" in targets:
+        text = html_report(tokens, video, trace=trace)
+        with fresh_file(targets["page"]) as fresh:
+            fresh.write_text(text, encoding="utf-8")
+    if "png" in targets:
+        sheet = contact_sheet(video, tokens, backend=backend)
+        with fresh_file(targets["png"]) as fresh:
+            sheet.save(fresh, "PNG")
+    if "mask_video" in targets:
+        write_mask_video(targets["mask_video"], tokens, trace)
+    return list(targets.values())

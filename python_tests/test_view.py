@@ -1,0 +1,174 @@
+"""The page, the contact sheet and the video that show what was kept."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import re
+import sys
+
+import av
+import numpy as np
+import pytest
+from ov2_kernels import CodecTokens, cli, ops, tokenize, tokenize_video
+from ov2_kernels.report import html_report, picture_kinds
+from ov2_kernels.report.pictures import jpegs_within
+from ov2_kernels.trace import trace_tokens
+from PIL import Image
+
+SMALL = {"target_canvas": 8, "group_size": 16, "min_group_frames": 4, "max_pixels": 20000}
+FLAGS = [part for name, value in SMALL.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def tokens(clip_path):
+    return tokenize_video(clip_path("h264_bframes"), **SMALL)
+
+
+def page_data(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+
+
+def unpack(text, dtype):
+    return np.frombuffer(base64.b64decode(text), dtype=dtype)
+
+
+def test_trace_is_what_the_tokens_were_chosen_by(tokens):
+    trace = trace_tokens(tokens)
+    config = tokens.config
+    again = ops.select_blocks(trace.scores, tokens.group_edges, images_per_group=config.images_per_group)
+    np.testing.assert_array_equal(trace.selected, again)
+    canvases, positions = ops.pack_canvases(trace.samples.frames, trace.selected, tokens.frame_ids)
+    np.testing.assert_array_equal(canvases, tokens.canvases)
+    np.testing.assert_array_equal(positions, tokens.src_patch_position)
+    assert trace.kept.sum() == tokens.num_tokens, "no block is kept twice"
+
+
+def test_trace_of_another_video_is_refused(tokens, clip_path):
+    with pytest.raises(ValueError, match="is not the video of these tokens"):
+        trace_tokens(tokens, clip_path("h264_rotated_90"))
+    with pytest.raises(ValueError, match="video must be given"):
+        trace_tokens(dataclasses.replace(tokens, video=""))
+    with pytest.raises(ValueError, match="kept whole"):
+        tokenize(clip_path("h264_bframes"), "frames", num_frames=4).to_html()
+    with pytest.raises(ValueError, match="video must be given"):
+        tokenize(clip_path("h264_bframes").read_bytes(), **SMALL).to_html()
+
+
+def test_a_page_holds_the_numbers_and_the_pictures(tokens):
+    page = tokens.to_html()
+    data = page_data(page)
+    trace = trace_tokens(tokens)
+    np.testing.assert_array_equal(unpack(data["selected"], "<u4"), trace.selected.ravel())
+    np.testing.assert_array_equal(unpack(data["residual"], "<u2"), 16 * trace.residual.ravel() // 28**2)
+    np.testing.assert_array_equal(unpack(data["motion"], "<u2"), trace.motion.ravel() // 49)
+    np.testing.assert_array_equal(unpack(data["bits"], "<u4"), trace.bits.ravel() // 256)
+    assert unpack(data["scores"], "<u2").max() == trace.scores.max() // 3 // 256
+    np.testing.assert_array_equal(unpack(data["bars"], "<u4"), trace.info.size)
+    assert len(data["canvases"]) == len(tokens.canvases)
+    assert len(data["pictures"]) == len(tokens.frame_ids)
+    for picture, canvas in zip(data["canvases"], tokens.canvases, strict=True):
+        jpeg = Image.open(io.BytesIO(base64.b64decode(picture.removeprefix("data:image/jpeg;base64,"))))
+        assert np.abs(np.asarray(jpeg).astype(int) - canvas).mean() < 8
+    assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import""", page.split('id="data"')[0]), "no other file"
+
+
+def test_a_page_from_tokens_on_disk(tokens, tmp_path):
+    tokens.save(tmp_path / "tokens", format="png")
+    loaded = CodecTokens.load(tmp_path / "tokens")
+    assert loaded.to_html() == tokens.to_html()
+
+
+def test_a_page_stays_within_its_limit(tokens):
+    small = tokens.to_html(max_bytes=150_000)
+    assert len(small) <= 150_000
+    with pytest.raises(ValueError, match="max_bytes leaves too little room"):
+        tokens.to_html(max_bytes=30_000)
+
+
+def test_names_cannot_break_out_of_the_page(tokens):
+    name = "</script><script>alert(1)</script>{{data}}.mp4"
+    page = html_report(dataclasses.replace(tokens, video=name), tokens.video)
+    assert "<script>alert" not in page
+    assert page_data(page)["name"].endswith("{{data}}.mp4")
+
+
+def test_pictures_get_smaller_until_they_fit():
+    noise = np.random.default_rng(1).integers(0, 256, (20, 56, 84, 3), dtype=np.uint8)
+    roomy = jpegs_within(noise, 10**6)
+    tight = jpegs_within(noise, 20_000)
+    assert sum(map(len, tight)) <= 20_000 < sum(map(len, roomy))
+    assert Image.open(io.BytesIO(roomy[0])).size == (84, 56)
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "h264_deep_pyramid", "mpeg4_bframes", "mpeg2", "h264_baseline"])
+def test_picture_kinds_without_opening_packets(name, clip_path):
+    info = ops.probe(clip_path(name))
+    told = ops.read_samples(
+        clip_path(name), np.arange(info.frames), 84, 140, info=info, motion_source="none"
+    ).pict_types
+    kinds = picture_kinds(info)
+    np.testing.assert_array_equal(np.char.decode(told)[~info.is_key], kinds[~info.is_key])
+    assert (kinds[info.is_key] == "I").all()
+
+
+def test_warnings_and_facts(clip_path):
+    data = page_data(tokenize_video(clip_path("vp9"), **SMALL).to_html())
+    assert any("estimated" in text for text in data["warnings"])
+    assert ["target_canvas", "8"] in data["tables"]["Settings other than the defaults"]
+    data = page_data(tokenize_video(clip_path("mjpeg"), **{**SMALL, "target_canvas": 32}).to_html())
+    assert any("every picture is a keyframe" in text for text in data["warnings"])
+    assert any("material for" in text for text in data["warnings"])
+    data = page_data(tokenize_video(clip_path("h264_raw_cut"), **SMALL).to_html())
+    assert any("for them stands the next picture" in text for text in data["warnings"])
+
+
+def test_view_writes_a_page_a_sheet_and_a_video(tokens, clip_path, tmp_path, capsys):
+    outputs = [tmp_path / name for name in ("deep/page.html", "sheet.png", "kept.mp4")]
+    command = ["view", str(clip_path("h264_bframes")), *FLAGS, "-o", str(outputs[0])]
+    command += ["--png", str(outputs[1]), "--mask-video", str(outputs[2])]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr()
+    assert [line.split("  ")[0] for line in printed.out.splitlines()] == [str(path) for path in outputs]
+    assert printed.err == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "kept.mp4", "sheet.png"]
+    data = page_data(outputs[0].read_text())
+    assert data["sampleFrames"] == tokens.frame_ids.tolist()
+    with Image.open(outputs[1]) as sheet:
+        assert sheet.width > 1000
+    assert cli.main(command) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert cli.main([*command, "--overwrite"]) == 0
+
+
+def test_a_mask_video_shows_frames_at_their_times_and_dims_what_is_not_kept(tokens, clip_path, tmp_path):
+    path = tmp_path / "kept.mkv"
+    assert cli.main(["view", str(clip_path("h264_bframes")), *FLAGS, "--mask-video", str(path)]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.mkv"], "no page where only the video is asked for"
+    trace = trace_tokens(tokens)
+    with av.open(str(path)) as container:
+        shown = [(float(f.time), f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+    assert [t for t, _ in shown] == pytest.approx((tokens.timestamps - tokens.timestamps[0]).tolist(), abs=0.001)
+    for (_, both), frame, mask in zip(shown, trace.samples.frames, trace.kept, strict=True):
+        left, right = np.hsplit(both.astype(int), 2)
+        bright = mask.repeat(28, axis=0).repeat(28, axis=1)
+        assert np.abs(left - frame).mean() < 8
+        assert np.abs(right - left)[bright].mean() < 8
+        if not mask.all():
+            assert (left - right)[~bright].mean() > 40
+
+
+def test_what_goes_wrong_is_said_and_leaves_nothing(clip_path, tmp_path, monkeypatch, capsys):
+    video = str(clip_path("h264_bframes"))
+    assert cli.main(["view", video, *FLAGS, "--mask-video", str(tmp_path / "kept.nonsense")]) == 1
+    assert "no container for the suffix '.nonsense'" in capsys.readouterr().err
+    assert cli.main(["view", video, *FLAGS, "--mask-video", str(tmp_path / "kept")]) == 1
+    assert "must end in .mp4" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert cli.main(["view", video, *FLAGS, "--mask-video", str(tmp_path / "kept.mp4")]) == 1
+    assert "pip install 'ov2_kernels[reference]'" in capsys.readouterr().err
+    assert cli.main(["view", video, "--target-canvas", "30", "-o", str(tmp_path / "page.html")]) == 2
+    assert cli.main(["view", video, *FLAGS, "-o", str(tmp_path)]) == 1
+    assert list(tmp_path.iterdir()) == []
