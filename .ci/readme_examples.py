@@ -12,7 +12,11 @@ import tempfile
 from pathlib import Path
 
 text = Path(sys.argv[1]).resolve().read_text()
-kinds = r"python(?: torch)?" if importlib.util.find_spec("torch") else "python"
+kinds = "python"
+if importlib.util.find_spec("torch"):
+    kinds = r"python(?: torch)?"
+    sys.path.append(str(Path(sys.argv[1]).resolve().parent / "python_tests"))
+    importlib.import_module("import_torchvision")
 blocks = re.findall(rf"```{kinds}\n(.*?)```", text, flags=re.DOTALL)
 with tempfile.TemporaryDirectory() as scratch:
     os.chdir(scratch)

@@ -39,13 +39,13 @@ def save_assets(
     target = Path(directory)
     _refuse_existing(target, overwrite)
     with fresh_directory(target) as temporary:
-        names = [f"canvas_{c:03d}.{format}" for c in range(len(tokens.canvases))]
+        names = canvas_names(tokens, format)
         # Pillow gives up the GIL while it compresses.
         with ThreadPoolExecutor(resolve_threads(tokens.config.threads)) as pool:
             list(pool.map(_write_canvas, [temporary / name for name in names], tokens.canvases))
         np.save(temporary / "src_patch_position.npy", tokens.src_patch_position)
         np.save(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
-        (temporary / "meta.json").write_text(json.dumps(_meta(tokens, names), indent=1))
+        (temporary / "meta.json").write_text(json.dumps(describe(tokens, names), indent=1))
         _refuse_existing(target, overwrite)
 
 
@@ -117,7 +117,13 @@ def _read_canvas(path: Path) -> Array:
         return np.asarray(image.convert("RGB"))
 
 
-def _meta(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
+def canvas_names(tokens: CodecTokens, format: str) -> list[str]:
+    """File names of the canvases, in order."""
+    return [f"canvas_{c:03d}.{format}" for c in range(len(tokens.canvases))]
+
+
+def describe(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
+    """What ``meta.json`` holds; ``names`` are the files of the canvases."""
     hp, wp = tokens.grid
     anchors = np.flatnonzero(tokens.canvas_kinds == "I")
     canvas_edges = [*anchors.tolist(), len(names)]
@@ -184,7 +190,8 @@ def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
             raise ValueError(f"{root}: meta.json names no canvas")
         groups = meta["groups"]
         config = CodecConfig(**meta["config"])
-        canvases = np.stack([_read_canvas(root / name) for name in names])
+        with ThreadPoolExecutor(resolve_threads(config.threads)) as pool:
+            canvases = np.stack(list(pool.map(_read_canvas, [root / name for name in names])))
         positions = np.load(root / "src_patch_position.npy", allow_pickle=False)
         frame_ids = np.load(root / "frame_ids.npy", allow_pickle=False).astype(np.int64)
         kinds = np.full(len(names), "P")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,22 +19,11 @@ if os.environ.get("OV2_REQUIRE_TORCH") != "1":
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed", allow_module_level=True)
 
-import torch
+import torch  # noqa: F401
 import transformers
 from PIL import Image
 
-
-def _without_compiled_operators(name: str, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-    return lambda function: function
-
-
-# torchvision's wheels are built for CUDA; beside a CPU torch their compiled operators do not load, and the import ends
-# at the first one declared. The image processors use none of them.
-try:
-    import torchvision
-except RuntimeError:
-    with mock.patch.object(torch.library, "register_fake", _without_compiled_operators):
-        import torchvision  # noqa: F401
+import import_torchvision  # noqa: F401
 
 #: name -> class: since transformers 5 the fast one has the plain name
 if hasattr(transformers, "Qwen2VLImageProcessorPil"):
