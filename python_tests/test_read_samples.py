@@ -5,33 +5,36 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ov2_kernels import VideoError, native, ops, reference
 from ov2_kernels.media import Samples
 from ov2_kernels.reference.demux import is_reference
 from ov2_kernels.reference.read_samples import estimate_motion
+from ov2_kernels.reference.resize import axis_weights
 
 from clips import encode, scene
 from conftest import CLIPS, frames
 from parity import assert_same
 
 EXACT = ("frame_ids", "motion", "packet_bytes", "pts", "pict_types", "substituted")
-# Two releases of libswscale filter: luma may round apart by one grey level, which the colour matrix can turn into two,
-# and chroma likewise by one in each of two channels (2.1 of blue for one of Cb).
+# Two releases of libswscale enlarge, or resize RGB: luma may round apart by one grey level, which the colour matrix can
+# turn into two, and chroma likewise by one in each of two channels (2.1 of blue for one of Cb).
 LUMA_BOUND = 1
 RGB_BOUND = 5
 
 
-def assert_same_samples(got: Samples, expected: Samples, *, resized: bool) -> None:
+def assert_same_samples(got: Samples, expected: Samples, luma_bound: int = 0, rgb_bound: int = 0) -> None:
     assert got.motion_source == expected.motion_source
     for name in EXACT:
         if name != "motion" or got.motion_source != "estimated":
             assert_same(getattr(got, name), getattr(expected, name), name)
-    if got.motion_source == "estimated":  # from planes that the two resized apart: compare on the same planes
+    if got.motion_source == "estimated":  # perhaps from planes that the two resized apart: compare on the same planes
         for i in np.flatnonzero(got.motion.any(axis=(1, 2, 3))):
             assert_same(got.motion[i], estimate_motion(got.luma[i], got.prev_luma[i]), f"motion[{i}]")
-    assert_same(got.luma, expected.luma, "luma", LUMA_BOUND if resized else 0)
-    assert_same(got.prev_luma, expected.prev_luma, "prev_luma", LUMA_BOUND if resized else 0)
-    assert_same(got.frames, expected.frames, "frames", RGB_BOUND)
+    assert_same(got.luma, expected.luma, "luma", luma_bound)
+    assert_same(got.prev_luma, expected.prev_luma, "prev_luma", luma_bound)
+    assert_same(got.frames, expected.frames, "frames", rgb_bound)
 
 
 def sizes(info):
@@ -47,7 +50,41 @@ def test_shrunk_samples_equal_the_reference(name, clip_path):
     wanted = np.unique(np.linspace(0, info.frames - 1, 14).astype(np.int64))
     height, width = sizes(info)["shrunk"]
     got = native.read_samples(path, wanted, height, width, info=info, threads=2)
-    assert_same_samples(got, reference.read_samples(path, wanted, height, width, info=info), resized=True)
+    expected = reference.read_samples(path, wanted, height, width, info=info)
+    by_libswscale = {"luma_bound": LUMA_BOUND, "rgb_bound": RGB_BOUND}
+    assert_same_samples(got, expected, **(by_libswscale if name == "h264_rgb" else {}))
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "h264_422", "h264_444_odd_size", "h264_ten_bit", "h264_gray"])
+def test_averages_equal_the_reference_at_any_size(name, clip_path):
+    """Down to a few pixels, barely smaller, and one side growing while the other shrinks."""
+    path = clip_path(name)
+    info = native.probe(path)
+    h, w = info.height // 4 * 4, info.width // 4 * 4
+    for height, width in [(4, 4), (12, w - 4), (h - 4, 20), (2 * h, 28), (28, 2 * w), (52, 76)]:
+        got = native.read_samples(path, [1, 4], height, width, info=info, motion_source="none")
+        expected = reference.read_samples(path, [1, 4], height, width, info=info, motion_source="none")
+        assert_same_samples(got, expected)
+
+
+@given(
+    samples=st.integers(1, 200), step=st.sampled_from([1, 2, 4]), trim=st.integers(0, 3), outputs=st.integers(1, 300)
+)
+def test_weights_of_an_axis(samples, step, trim, outputs):
+    """They sum to one; where they average, no weight is further than rounding from the extent covered."""
+    pixels = samples * step - min(trim, step - 1)
+    weights = axis_weights(samples, pixels, outputs, step)
+    assert (weights >= 0).all()
+    assert (weights.sum(axis=1) == 256).all()
+    if step * outputs <= pixels:
+        edges = np.minimum(np.arange(samples + 1) * step, pixels)
+        bounds = np.arange(outputs + 1)[:, None] * pixels / outputs
+        covered = np.diff(np.clip(edges, bounds[:-1], bounds[1:]), axis=1) * outputs / pixels
+        assert np.abs(weights / 256 - covered).max() <= 1 / 256 + 1e-9
+    else:
+        centres = (np.arange(outputs) + 0.5) * pixels / outputs
+        own = (np.arange(samples) + 0.5) * step
+        assert np.abs(weights @ own / 256 - np.clip(centres, own[0], own[-1])).max() <= step / 512 + 1e-9
 
 
 @pytest.mark.parametrize("name", ["h264_bframes", "h264_422", "h264_ten_bit", "h264_rotated_90", "mpeg2", "mpeg4_avi"])
@@ -57,7 +94,7 @@ def test_native_size_planes_are_exact(name, clip_path):
     wanted = [0, 3, 4, 11, 23]
     got = native.read_samples(path, wanted, info.height, info.width, info=info)
     expected = reference.read_samples(path, wanted, info.height, info.width, info=info)
-    assert_same_samples(got, expected, resized=False)
+    assert_same_samples(got, expected, rgb_bound=RGB_BOUND)
 
 
 def test_enlarged_samples_equal_the_reference(clip_path):
@@ -65,14 +102,14 @@ def test_enlarged_samples_equal_the_reference(clip_path):
     info = native.probe(path)
     got = native.read_samples(path, [1, 20], info.height * 2, info.width * 2, info=info)
     expected = reference.read_samples(path, [1, 20], info.height * 2, info.width * 2, info=info)
-    assert_same_samples(got, expected, resized=True)
+    assert_same_samples(got, expected, luma_bound=LUMA_BOUND, rgb_bound=RGB_BOUND)
 
 
 @pytest.mark.parametrize("source", ["none", "estimated"])
 def test_motion_source_can_be_chosen(source, clip_path):
     path = clip_path("h264_bframes")
     got = native.read_samples(path, [1, 5, 17, 30], 84, 140, motion_source=source)
-    assert_same_samples(got, reference.read_samples(path, [1, 5, 17, 30], 84, 140, motion_source=source), resized=True)
+    assert_same_samples(got, reference.read_samples(path, [1, 5, 17, 30], 84, 140, motion_source=source))
     assert got.motion_source == source
     assert got.motion.any() == (source == "estimated")
 
@@ -168,7 +205,7 @@ def test_vectors_point_back_to_where_things_were(tmp_path):
 def test_parameter_sets_in_the_stream_are_never_passed_over(threads, wanted, clip_path):
     path = clip_path("h264_switching_parameters")
     got = native.read_samples(path, wanted, 84, 140, threads=threads)
-    assert_same_samples(got, reference.read_samples(path, wanted, 84, 140), resized=True)
+    assert_same_samples(got, reference.read_samples(path, wanted, 84, 140))
     assert not got.substituted.any()
 
 
@@ -216,7 +253,7 @@ def test_pictures_before_the_first_keyframe_are_replaced_and_reported(clip_path,
     cut.write_bytes(data[len(data) // 3 // 188 * 188 :])
     info = native.probe(cut)
     got = native.read_samples(cut, np.arange(info.frames), 84, 140, info=info)
-    assert_same_samples(got, reference.read_samples(cut, np.arange(info.frames), 84, 140, info=info), resized=True)
+    assert_same_samples(got, reference.read_samples(cut, np.arange(info.frames), 84, 140, info=info))
     assert not got.substituted[-1]
 
 

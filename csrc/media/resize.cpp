@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "media/error.h"
+#include "simd.h"
 
 namespace ov2::media {
 namespace {
@@ -62,6 +63,27 @@ bool has_luma_plane(const AVPixFmtDescriptor& format) {
     bool alone = !is_rgb(format) && format.comp[0].depth == 8 && format.comp[0].step == 1;
     for (int i = 1; i < format.nb_components; ++i) alone = alone && format.comp[i].plane != 0;
     return alone;
+}
+
+// Whether each component is a plane of its own, of samples that a byte or a native 16-bit word holds.
+bool is_planar(const AVPixFmtDescriptor& format) {
+    constexpr auto kUnfit = AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BAYER;
+    int components = format.nb_components < 3 ? 1 : 3;
+    bool fits = !is_rgb(format) && (format.flags & kUnfit) == 0;
+    for (int i = 0; i < components; ++i) {
+        const AVComponentDescriptor& c = format.comp[i];
+        bool native = c.depth <= 8 || ((format.flags & AV_PIX_FMT_FLAG_BE) != 0) == (AV_HAVE_BIGENDIAN != 0);
+        fits = fits && native && c.plane == i && c.offset == 0 && c.shift == 0 && c.depth >= 8 &&
+               c.depth <= 16 && c.step == (c.depth > 8 ? 2 : 1);
+    }
+    return fits;
+}
+
+// Samples of more than 8 bits, rounded to 8, halves up.
+OV2_SIMD void round_to_bytes(const uint16_t* __restrict in, int count, int depth, uint8_t* __restrict out) {
+    int drop = depth - 8;
+    int half = 1 << (drop - 1);
+    for (int x = 0; x < count; ++x) out[x] = static_cast<uint8_t>(std::min((in[x] + half) >> drop, 255));
 }
 
 // Where chroma samples lie, in 1/256 of a luma pixel from the first one's centre; -513 where it does not
@@ -141,20 +163,77 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
     sws_scale(scaler.context.get(), frame.data, frame.linesize, 0, frame.height, planes_, strides_);
 }
 
-void Resizer::turn_luma(const uint8_t* plane, int stride, uint8_t* luma) const {
+bool Resizer::is_averaged(const AVFrame& frame) const {
+    bool shrinks = coded_width() < frame.width || coded_height() < frame.height;
+    return shrinks && is_planar(descriptor(without_range(frame.format)));
+}
+
+void Resizer::prepare(Plane& plane, const AVFrame& frame, int component) {
+    AVPixelFormat source = without_range(frame.format);
+    const AVPixFmtDescriptor& format = descriptor(source);
+    bool chroma = component > 0;
+    int step_x = chroma ? 1 << format.log2_chroma_w : 1;
+    int step_y = chroma ? 1 << format.log2_chroma_h : 1;
+    SampleGrid columns{(frame.width + step_x - 1) / step_x, frame.width, step_x};
+    SampleGrid rows{(frame.height + step_y - 1) / step_y, frame.height, step_y};
+    plane.filter.prepare(columns, rows, coded_width(), coded_height());
+    plane.data = frame.data[component];
+    plane.stride = frame.linesize[component];
+    int depth = format.comp[component].depth;
+    if (depth == 8) return;
+    plane.bytes.resize(static_cast<size_t>(columns.samples) * static_cast<size_t>(rows.samples));
+    for (int y = 0; y < rows.samples; ++y) {
+        round_to_bytes(reinterpret_cast<const uint16_t*>(plane.data + y * plane.stride), columns.samples,
+                       depth, plane.bytes.data() + int64_t{y} * columns.samples);
+    }
+    plane.data = plane.bytes.data();
+    plane.stride = columns.samples;
+}
+
+void Resizer::average(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
+    int components = descriptor(without_range(frame.format)).nb_components < 3 ? 1 : 3;
+    for (int i = 0; i < components; ++i) prepare(averaged_[i], frame, i);
+    for (std::vector<uint8_t>& row : rows_) row.assign(static_cast<size_t>(coded_width()), 128);
+    ColorMatrix matrix = color_matrix(frame.colorspace, is_full_range(frame), frame.height);
     Placement place(orientation_, width_, height_);
     for (int y = 0; y < coded_height(); ++y) {
-        const uint8_t* row = plane + int64_t{y} * stride;
-        uint8_t* out = luma + place.origin + y * place.step_y;
-        if (place.step_x == 1) {
-            std::memcpy(out, row, static_cast<size_t>(coded_width()));
-        } else {
-            for (int x = 0; x < coded_width(); ++x) out[x * place.step_x] = row[x];
+        for (int i = 0; i < components; ++i) {
+            averaged_[i].filter.row(averaged_[i].data, averaged_[i].stride, y, rows_[i].data());
         }
+        turn_luma_row(rows_[0].data(), y, luma);
+        convert_row(matrix, rows_[0].data(), rows_[1].data(), rows_[2].data(), coded_width(),
+                    rgb + 3 * (place.origin + y * place.step_y), 3 * place.step_x);
+    }
+}
+
+void Resizer::average_luma(const AVFrame& frame, uint8_t* luma) {
+    prepare(averaged_[0], frame, 0);
+    rows_[0].resize(static_cast<size_t>(coded_width()));
+    for (int y = 0; y < coded_height(); ++y) {
+        averaged_[0].filter.row(averaged_[0].data, averaged_[0].stride, y, rows_[0].data());
+        turn_luma_row(rows_[0].data(), y, luma);
+    }
+}
+
+void Resizer::turn_luma(const uint8_t* plane, int stride, uint8_t* luma) const {
+    for (int y = 0; y < coded_height(); ++y) turn_luma_row(plane + int64_t{y} * stride, y, luma);
+}
+
+void Resizer::turn_luma_row(const uint8_t* row, int y, uint8_t* luma) const {
+    Placement place(orientation_, width_, height_);
+    uint8_t* out = luma + place.origin + y * place.step_y;
+    if (place.step_x == 1) {
+        std::memcpy(out, row, static_cast<size_t>(coded_width()));
+    } else {
+        for (int x = 0; x < coded_width(); ++x) out[x * place.step_x] = row[x];
     }
 }
 
 void Resizer::convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
+    if (is_averaged(frame)) {
+        average(frame, rgb, luma);
+        return;
+    }
     AVPixelFormat source = without_range(frame.format);
     Placement place(orientation_, width_, height_);
     if (is_rgb(descriptor(source))) {
@@ -178,6 +257,10 @@ void Resizer::convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
 }
 
 void Resizer::convert_luma(const AVFrame& frame, uint8_t* luma) {
+    if (is_averaged(frame)) {
+        average_luma(frame, luma);
+        return;
+    }
     AVPixelFormat source = without_range(frame.format);
     const AVPixFmtDescriptor& format = descriptor(source);
     if (has_luma_plane(format)) source = AV_PIX_FMT_GRAY8;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "media/area_filter.h"
 #include "media/color.h"
 #include "media/libav.h"
 #include "media/orientation.h"
@@ -30,12 +31,28 @@ class Resizer {
     };
     // Scales the planes of `frame`, seen as `source`, into planes_ as `target`, in coded orientation.
     void scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, AVPixelFormat target);
+    // A plane of 8-bit samples, in coded orientation, and what brings it to canvas size.
+    struct Plane {
+        const uint8_t* data = nullptr;
+        int64_t stride = 0;
+        AreaFilter filter;
+        std::vector<uint8_t> bytes;  // of deeper samples, rounded
+    };
+    // Whether pictures of this size and format go through the area filter; all others are libswscale's.
+    bool is_averaged(const AVFrame& frame) const;
+    void prepare(Plane& plane, const AVFrame& frame, int component);
+    void average(const AVFrame& frame, uint8_t* rgb, uint8_t* luma);
+    void average_luma(const AVFrame& frame, uint8_t* luma);
+
     int coded_width() const { return orientation_.transpose ? height_ : width_; }
     int coded_height() const { return orientation_.transpose ? width_ : height_; }
     void turn_luma(const uint8_t* plane, int stride, uint8_t* luma) const;
+    void turn_luma_row(const uint8_t* row, int y, uint8_t* luma) const;
 
     int width_, height_;
     Orientation orientation_;
+    Plane averaged_[3];
+    std::vector<uint8_t> rows_[3];
     Scaler color_scaler_, luma_scaler_;
     std::vector<uint8_t> buffer_;
     uint8_t* planes_[4] = {};

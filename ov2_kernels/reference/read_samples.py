@@ -10,19 +10,14 @@ import numpy as np
 
 from ..errors import VideoError
 from ..media import Array, Pictures, Samples, VideoInfo
-from .demux import Video, display_matrix, is_reference, open_video, orientation, turn
+from .demux import Video, display_matrix, is_reference, open_video, orientation
 from .probe import probe
+from .resize import resize
 
 VECTOR_LIMIT = 2047
 EXPORTED = {
     "h264", "mpeg4", "mpeg1video", "mpeg2video", "h263", "flv1", "msmpeg4v2", "msmpeg4v3",
     "wmv1", "wmv2",
-}  # fmt: skip
-
-# Kr and Kb of ITU-T H.273, table 4, by matrix coefficients.
-KR_KB = {
-    1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
-    7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593),
 }  # fmt: skip
 
 
@@ -69,9 +64,9 @@ def read_samples(
         if at is None:
             raise VideoError(f"{path}: cannot decode frame {wanted} of {info.frames}: the stream breaks off before it")
         row, frame, packet_size = shown[at]
-        pictures.frames[i], pictures.luma[i] = _resize(frame, height, width)
+        pictures.frames[i], pictures.luma[i] = resize(frame, height, width)
         still = lost or at == 0
-        pictures.prev_luma[i] = pictures.luma[i] if still else _resize(shown[at - 1][1], height, width)[1]
+        pictures.prev_luma[i] = pictures.luma[i] if still else resize(shown[at - 1][1], height, width)[1]
         out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps or lost else packet_size
         out["pict_types"][i] = b"?IPBSipb"[frame.pict_type :][:1]
         out["substituted"][i] = lost or row != wanted
@@ -137,43 +132,6 @@ def _distance(references: dict[int, bool], row: int, step: int) -> int:
             return abs(at - row)
         at += step
     return 1
-
-
-def _resize(frame: Any, height: int, width: int) -> tuple[Array, Array]:
-    """RGB and luma of a frame, upright and at canvas size."""
-    turned = orientation(display_matrix(frame))
-    h, w = (width, height) if turned[0] else (height, width)
-    shrinks = h < frame.height or w < frame.width
-    how = {"width": w, "height": h, "interpolation": "AREA" if shrinks else "BICUBIC"}
-    if frame.format.is_rgb or frame.format.has_palette:
-        rgb = frame.reformat(format="rgb24", **how).to_ndarray()
-        luma = frame.reformat(format="gray", **how).to_ndarray()
-    else:
-        full = frame.color_range == 2 or frame.format.name.startswith("yuvj")
-        y, cb, cr = frame.reformat(format="yuv444p", src_color_range=2, dst_color_range=2, **how).to_ndarray()
-        luma = y
-        rgb = _to_rgb(y, cb, cr, full, *_matrix(int(frame.colorspace), frame.height))
-    return turn(rgb, *turned), turn(luma, *turned)
-
-
-def _matrix(colorspace: int, coded_height: int) -> tuple[float, float]:
-    return KR_KB.get(colorspace, KR_KB[1] if coded_height >= 720 else KR_KB[6])
-
-
-def _to_rgb(y: Array, cb: Array, cr: Array, full: bool, kr: float, kb: float) -> Array:
-    kg = 1.0 - kr - kb
-    luma, chroma = (1.0, 1.0) if full else (255.0 / 219.0, 255.0 / 224.0)
-
-    def fixed(value: float) -> int:
-        return int(np.floor(value * 65536.0 + 0.5))
-
-    scaled = fixed(luma) * (y.astype(np.int64) - (0 if full else 16)) + 32768
-    u, v = cb.astype(np.int64) - 128, cr.astype(np.int64) - 128
-    r = scaled + fixed(chroma * 2.0 * (1.0 - kr)) * v
-    g = scaled - fixed(chroma * 2.0 * (1.0 - kb) * kb / kg) * u - fixed(chroma * 2.0 * (1.0 - kr) * kr / kg) * v
-    b = scaled + fixed(chroma * 2.0 * (1.0 - kb)) * u
-    rgb: Array = np.clip(np.stack([r, g, b], axis=-1) >> 16, 0, 255)
-    return rgb.astype(np.uint8)
 
 
 def _codec_motion(frame: Any, height: int, width: int, distances: tuple[int, int]) -> Array:
