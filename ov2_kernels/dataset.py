@@ -1,0 +1,261 @@
+"""Training data: the videos of a manifest as a stream of model inputs, and batches of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from .media import Array
+from .ops import resolve_threads
+from .prompt import vision_prompt
+from .sources import MODES, tokenize
+
+logger = logging.getLogger(__name__)
+
+ON_ERROR = ("raise", "skip")
+
+
+def this_worker() -> tuple[int, int]:
+    """Number of this DataLoader worker, and how many there are; 0 of 1 outside of one."""
+    info = get_worker_info()
+    return (0, 1) if info is None else (info.id, info.num_workers)
+
+
+class Manifest:
+    """The lines of a JSONL file, read when asked for; only their places are held.
+
+    A line is an object with ``video`` (a path; relative ones start at the manifest's folder) and, if wanted, ``start``
+    and ``end`` in seconds; anything else is kept. Blank lines do not count. Every line is checked at once:
+    ``ValueError`` names the first that is wrong.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        places, lines = [], []
+        with open(self.path, "rb") as file:
+            place = 0
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    self._parse(line, number)
+                    places.append(place)
+                    lines.append(number)
+                place += len(line)
+        if not places:
+            raise ValueError(f"{self.path}: the manifest has no entries")
+        self._places, self._lines = np.array(places), np.array(lines)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """An entry as it stands in the file."""
+        with open(self.path, "rb") as file:
+            file.seek(int(self._places[index]))
+            return self._parse(file.readline(), int(self._lines[index]))
+
+    def video(self, entry: Mapping[str, Any]) -> str:
+        """The path of an entry's video."""
+        return str(self.path.parent / entry["video"])
+
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{self.path}, line {number}: not JSON: {error}") from error
+        if not isinstance(entry, dict) or not isinstance(entry.get("video"), str):
+            raise ValueError(f"{self.path}, line {number}: an entry is an object with a path as video")
+        for name in ("start", "end"):
+            if not isinstance(entry.get(name), (int, float, type(None))) or isinstance(entry.get(name), bool):
+                raise ValueError(f"{self.path}, line {number}: {name} must be a number of seconds, got {entry[name]!r}")
+        return entry
+
+
+class TokenDataset(IterableDataset):  # type: ignore[misc]
+    """Model inputs of the videos, or images, of a manifest.
+
+    Yields dictionaries: what :meth:`CodecTokens.model_inputs` gives, ``vision_prompt``, ``entry`` (the manifest's
+    object), ``index`` (its place in the manifest) and ``cursor``, which :meth:`consumed` reads. ``mode`` and
+    ``options`` are those of :func:`ov2_kernels.tokenize`; an entry's ``start`` and ``end`` become ``start_time`` and
+    ``end_time``. ``dtype`` is that of ``pixel_values``. DataLoader workers share the processors unless ``threads`` is
+    given.
+
+    **Order.** That of the manifest or, with ``shuffle``, one that ``seed`` and the epoch decide. ``rank`` of
+    ``world_size`` processes takes every ``world_size``-th entry, and so do DataLoader workers of these. Who iterates
+    to the end is in the next epoch then; where workers do and do not persist, call :meth:`set_epoch` before each.
+
+    **Resuming.** :meth:`state_dict` continues behind the item that was yielded here last. A DataLoader with workers
+    fetches ahead, in other processes: tell :meth:`consumed` of each batch that you used, and it continues behind the
+    last of these, whatever the number of workers then. Loaders that ask the dataset in each worker for its state
+    (torchdata's ``StatefulDataLoader``) need not be told.
+
+    **Broken videos.** ``on_error="raise"``, or ``"skip"``: then they go to ``skipped`` (``index``, ``video``,
+    ``error``) of the process that met them, to the log as a warning, and, if ``record`` names a file, to that file as
+    lines of JSON.
+    """
+
+    def __init__(
+        self,
+        manifest: str | os.PathLike[str],
+        *,
+        mode: str = "codec",
+        shuffle: bool = False,
+        seed: int = 0,
+        on_error: str = "raise",
+        record: str | os.PathLike[str] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        dtype: str = "float32",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must be in 0 .. world_size - 1 = {world_size - 1}, got {rank}")
+        self.manifest = Manifest(manifest)
+        self.mode = mode
+        self.shuffle = shuffle
+        self.seed = seed
+        self.on_error = on_error
+        self.record = None if record is None else Path(record).absolute()
+        self.rank, self.world_size = rank, world_size
+        self.dtype = dtype
+        self.options = options
+        self.skipped: list[dict[str, Any]] = []
+        # The epoch, and what is done of it: by so many workers each after the other, and by those of now, each with its
+        # own epoch and number of entries, since streams without end need not be in step.
+        self._epoch = 0
+        self._past: list[list[int]] = []
+        self._workers: list[tuple[int, int]] = []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that iteration is in, or would begin."""
+        return min((epoch for epoch, _ in self._workers), default=self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begins an epoch, from its first entry."""
+        self._epoch, self._past, self._workers = int(epoch), [], []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` needs to continue here; JSON can hold it."""
+        progress = {"past": [list(done) for done in self._past], "workers": [list(pair) for pair in self._workers]}
+        return {"epoch": self._epoch, **progress, **self._order_facts()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues where a dataset of the same manifest, seed and ranks stood; ``ValueError`` for any other."""
+        for name, value in self._order_facts().items():
+            if state.get(name) != value:
+                raise ValueError(f"the state is of another order: {name} is {state.get(name)!r} there, {value!r} here")
+        self._epoch, self._past = int(state["epoch"]), [[int(n) for n in done] for done in state["past"]]
+        self._workers = [(int(epoch), int(done)) for epoch, done in state["workers"]]
+
+    def _order_facts(self) -> dict[str, Any]:
+        names = ("shuffle", "seed", "rank", "world_size")
+        return {"entries": len(self.manifest), **{name: getattr(self, name) for name in names}}
+
+    def consumed(self, batch: Mapping[str, Any]) -> None:
+        """Notes that an item, or a batch that :func:`collate` made, was used."""
+        for cursor in batch["cursor"] if isinstance(batch["cursor"], list) else [batch["cursor"]]:
+            self._enter(cursor["workers"])
+            self._workers[cursor["worker"]] = (cursor["epoch"], cursor["done"])
+
+    def _enter(self, workers: int) -> None:
+        """Shares what is left among so many workers, if there were not as many already."""
+        if len(self._workers) == workers:
+            return
+        if self._workers:
+            epoch = self.epoch
+            done = [done if e == epoch else len(self.manifest) for e, done in self._workers]
+            self._past = [*self._past, done] if epoch == self._epoch else [done]
+            self._epoch = epoch
+        self._workers = [(self._epoch, 0)] * workers
+
+    def order(self, epoch: int) -> Array:
+        """The entries of this rank in the order of an epoch, int64."""
+        count = len(self.manifest)
+        if not self.shuffle:
+            return np.arange(count)[self.rank :: self.world_size]
+        return np.random.default_rng([self.seed, epoch]).permutation(count)[self.rank :: self.world_size]
+
+    def _left(self, epoch: int) -> Array:
+        """What the workers of now share of an epoch."""
+        order = self.order(epoch)
+        for done in self._past if epoch == self._epoch else []:
+            place = np.arange(len(order))
+            order = order[place // len(done) >= np.array(done)[place % len(done)]]
+        return order
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker, workers = this_worker()
+        self._enter(workers)
+        epoch, start = self._workers[worker]
+        left = self._left(epoch)
+        if all((e, done) >= (epoch, len(left[w::workers])) for w, (e, done) in enumerate(self._workers)):
+            epoch, start = epoch + 1, 0  # it was used up when the state was taken
+            left = self._left(epoch)
+        share = left[worker::workers]
+        for place in range(start, len(share)):
+            item = self._item(int(share[place]), workers)
+            self._workers[worker] = (epoch, place + 1)
+            if item is not None:
+                item["cursor"] = {"epoch": epoch, "worker": worker, "workers": workers, "done": place + 1}
+                yield item
+        self._workers[worker] = (epoch + 1, 0)
+
+    def _item(self, index: int, workers: int) -> dict[str, Any] | None:
+        """The model inputs of an entry, or nothing if it is broken and to be skipped."""
+        entry = self.manifest[index]
+        video = self.manifest.video(entry)
+        times = {f"{name}_time": entry[name] for name in ("start", "end") if entry.get(name) is not None}
+        threads = {"threads": max(1, resolve_threads(None) // workers)}
+        try:
+            tokens = tokenize(video, self.mode, **{**threads, **self.options, **times})
+        except (OSError, ValueError) as error:
+            if self.on_error == "raise":
+                raise
+            self._skip({"index": index, "video": video, "error": str(error)})
+            return None
+        inputs = tokens.model_inputs(self.dtype, as_torch=True)
+        return {**inputs, "vision_prompt": vision_prompt(tokens), "entry": entry, "index": index}
+
+    def _skip(self, row: dict[str, Any]) -> None:
+        self.skipped.append(row)
+        logger.warning("skipped %s: %s", row["video"], row["error"])
+        if self.record is not None:
+            # One write of one line to a file opened for appending: lines of several workers do not mix.
+            with open(self.record, "ab", buffering=0) as file:
+                file.write(json.dumps(row).encode() + b"\n")
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Puts items behind one another, as the model expects a batch.
+
+    ``pixel_values``, ``patch_positions`` and ``image_grid_thw`` are concatenated, ``cu_seqlens`` continued; everything
+    else becomes a list with a value for each item, and ``num_canvases`` tells how many rows of ``image_grid_thw``
+    belong to each. Raises ``ValueError`` where the items' ``pixel_values`` do not go together.
+    """
+    kinds = {(item["pixel_values"].dtype, item["pixel_values"].shape[1]) for item in items}
+    if len(kinds) != 1:
+        raise ValueError(f"items must share the type and the patch size of pixel_values, got {sorted(map(str, kinds))}")
+    batch: dict[str, Any] = {
+        name: torch.cat([item[name] for item in items])
+        for name in ("pixel_values", "image_grid_thw", "patch_positions")
+    }
+    lengths = torch.cat([item["cu_seqlens"].diff() for item in items])
+    batch["cu_seqlens"] = torch.cat([lengths.new_zeros(1), lengths.cumsum(0, dtype=torch.int32)])
+    batch["num_canvases"] = [len(item["image_grid_thw"]) for item in items]
+    for name in items[0]:
+        if name not in batch:
+            batch[name] = [item[name] for item in items]
+    return batch
