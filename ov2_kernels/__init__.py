@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .errors import BackendUnavailableError, VideoError
     from .frames import tokenize_frames
     from .image import tokenize_image
-    from .media import Samples, VideoInfo
-    from .ops import probe
+    from .media import BitCost, Samples, VideoInfo
+    from .ops import bit_cost, probe
     from .prompt import vision_prompt
     from .sources import tokenize
     from .tokens import CodecTokens
@@ -26,11 +26,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackendUnavailableError",
+    "BitCost",
     "CodecConfig",
     "CodecTokens",
     "Samples",
     "VideoError",
     "VideoInfo",
+    "bit_cost",
     "ops",
     "probe",
     "tokenize",
@@ -42,11 +44,13 @@ __all__ = [
 
 _HOMES = {
     "BackendUnavailableError": "errors",
+    "BitCost": "media",
     "CodecConfig": "config",
     "CodecTokens": "tokens",
     "Samples": "media",
     "VideoError": "errors",
     "VideoInfo": "media",
+    "bit_cost": "ops",
     "probe": "ops",
     "tokenize": "sources",
     "tokenize_frames": "frames",

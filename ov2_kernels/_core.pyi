@@ -28,6 +28,19 @@ def read_samples(
     luma: AnyArray,
     prev_luma: AnyArray,
 ) -> dict[str, Any]: ...
+def bit_cost(
+    path: str | bytes,
+    size: AnyArray,
+    pts: AnyArray,
+    is_key: AnyArray,
+    decode_index: AnyArray,
+    frame_indices: AnyArray,
+    threads: int,
+    whole_bytes: bool,
+    run_to_first_skipped: bool,
+    terminate_to_nobody: bool,
+    progress: Callable[[int], None] | None,
+) -> dict[str, Any]: ...
 def ffmpeg_versions() -> dict[str, str]: ...
 def sample_frames(
     size: AnyArray,
@@ -57,6 +70,9 @@ def partition_groups(
 def block_energies(
     luma: AnyArray, prev_luma: AnyArray, motion: AnyArray, packet_bytes: AnyArray, patch: int, threads: int
 ) -> tuple[I32, I32, I64]: ...
+def block_bits(
+    cells: AnyArray, edges_y: AnyArray, edges_x: AnyArray, height: int, width: int, patch: int, threads: int
+) -> I64: ...
 def fuse_scores(
     residual: AnyArray,
     motion_energy: AnyArray,

@@ -116,3 +116,69 @@ class Samples:
     #: pictures decoded, and packets that no sample needed and the decoder never saw
     decoded: int
     skipped: int
+
+
+#: What a picture's bits can be, by the numbers of the parser: ``exact``, or why they are not known.
+BIT_STATUS = (
+    "exact",
+    "no picture in the packet",
+    "parameter sets missing",
+    "broken slice",
+    "macroblocks missing",
+    "data partitioning",
+    "switching slices",
+    "several pictures in a packet",
+    "codec",
+    "another size",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class BitCost:
+    """The bits that each macroblock took, read off the bitstream without decoding (algorithm, section 12).
+
+    Macroblocks are those of the coded picture, before cropping and rotation.
+    """
+
+    #: row of the packet table of each picture, int64 ``[N]``
+    frame_ids: Array
+    #: bits of each macroblock, 0 throughout where a picture is not ``exact``, int32 ``[N, mb_h, mb_w]``
+    bits: Array
+    #: where a macroblock and the one below (even row) or above it (odd row) hold the lines of a field each, bool
+    field_pairs: Array
+    #: ``exact``, or why the bits are not known, for each picture
+    status: tuple[str, ...]
+    #: letters of the slices in each picture, each once, in the order P, B, I
+    slice_types: tuple[str, ...]
+    #: bits of slice data in all, int64 ``[N]``; what ``bits`` sum to
+    payload_bits: Array
+    #: side of a macroblock, and what is shown of the coded picture, in pixels: left, top, width, height
+    unit: int
+    crop: tuple[int, int, int, int]
+
+    @property
+    def exact(self) -> Array:
+        """Which pictures' bits are known, bool ``[N]``."""
+        return np.array([status == BIT_STATUS[0] for status in self.status], dtype=bool)
+
+    def cells(self, info: VideoInfo) -> tuple[Array, Array, Array]:
+        """The bits upright, as :func:`ov2_kernels.ops.block_bits` takes them.
+
+        Returns cells int64 ``[N, rows, columns]`` in 1/256 bit, and the edges of their rows and columns in pixels of
+        the upright picture, int64 ``[rows + 1]`` and ``[columns + 1]``. Macroblocks of a field pair share their bits.
+        """
+        cells = self.bits.astype(np.int64) * 256
+        if self.field_pairs.any():
+            halves = (cells[:, 0::2] + cells[:, 1::2]) // 2
+            cells = np.where(self.field_pairs, halves.repeat(2, axis=1), cells)
+        left, top, width, height = self.crop
+        rows, columns = cells.shape[1:]
+        edges_y = np.clip(np.arange(rows + 1, dtype=np.int64) * self.unit - top, 0, height)
+        edges_x = np.clip(np.arange(columns + 1, dtype=np.int64) * self.unit - left, 0, width)
+        for _ in range(info.rotation // 90):
+            cells = np.rot90(cells, -1, axes=(1, 2))
+            edges_y, edges_x = edges_x, (edges_y[-1] - edges_y)[::-1]
+        if info.mirrored:
+            cells = cells[:, :, ::-1]
+            edges_x = (edges_x[-1] - edges_x)[::-1]
+        return np.ascontiguousarray(cells), np.ascontiguousarray(edges_y), np.ascontiguousarray(edges_x)

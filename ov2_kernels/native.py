@@ -16,7 +16,7 @@ except ImportError as error:
         f"the compiled extension ov2_kernels._core does not load ({error}); build it with 'pip install .' in a "
         "checkout, and run Python from elsewhere"
     ) from error
-from .media import MOTION_SOURCES, Array, Pictures, Samples, VideoInfo
+from .media import BIT_STATUS, MOTION_SOURCES, Array, BitCost, Pictures, Samples, VideoInfo
 from .tables import attenuation_table
 
 SAMPLING = {"uniform": 0, "peaks": 1, "near_keyframes": 2}
@@ -134,6 +134,48 @@ def read_samples(
     out["substituted"] = out["substituted"].astype(bool)
     out["motion_source"] = MOTION_SOURCES[out["motion_source"]]
     return Samples(np.array(frame_ids, dtype=np.int64), pictures.frames, pictures.luma, pictures.prev_luma, **out)
+
+
+def bit_cost(
+    path: str | os.PathLike[str],
+    frame_indices: Sequence[int] | Array,
+    *,
+    info: VideoInfo | None = None,
+    threads: int = 1,
+    whole_bytes: bool = False,
+    run_to_first_skipped: bool = False,
+    terminate_to_nobody: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> BitCost:
+    """What :func:`ov2_kernels.ops.bit_cost` runs."""
+    path = os.fspath(path)
+    info = info or probe(path)
+    out = _core.bit_cost(
+        _encoded(path),
+        _as(info.size, "int64"),
+        _as(info.pts, "int64"),
+        _as(info.is_key, "uint8"),
+        _as(info.decode_index, "int64"),
+        _as(frame_indices, "int64"),
+        threads,
+        whole_bytes,
+        run_to_first_skipped,
+        terminate_to_nobody,
+        progress,
+    )
+    out["field_pairs"] = out["field_pairs"].astype(bool)
+    out["status"] = tuple(BIT_STATUS[code] for code in out["status"])
+    out["slice_types"] = tuple(out["slice_types"])
+    return BitCost(np.array(frame_indices, dtype=np.int64), **out)
+
+
+def block_bits(
+    cells: Array, edges_y: Array, edges_x: Array, height: int, width: int, *, patch: int = 14, threads: int = 1
+) -> Array:
+    """Twin of :func:`ov2_kernels.reference.block_bits`."""
+    return _core.block_bits(
+        _as(cells, "int64"), _as(edges_y, "int64"), _as(edges_x, "int64"), height, width, patch, threads
+    )
 
 
 def block_energies(

@@ -22,7 +22,7 @@ import numpy as np
 
 from .config import MOTION_SOURCE, PARTITION, SAMPLING, SELECTION
 from .errors import BackendUnavailableError
-from .media import Array, Pictures, Samples, VideoInfo
+from .media import Array, BitCost, Pictures, Samples, VideoInfo
 from .tables import normalization_table
 
 BACKENDS = ("native", "reference", "triton")
@@ -226,6 +226,73 @@ def read_samples(
         pictures=pictures,
     )
     return samples
+
+
+def bit_cost(
+    path: str | os.PathLike[str],
+    frame_indices: Sequence[int] | Array,
+    *,
+    info: VideoInfo | None = None,
+    threads: int | None = None,
+    whole_bytes: bool = False,
+    run_to_first_skipped: bool = False,
+    terminate_to_nobody: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> BitCost:
+    """Reads off the bitstream how many bits each macroblock of some pictures took, without decoding any.
+
+    ``frame_indices`` are rows of the packet table, strictly increasing; where that has no timestamps, they count
+    packets in decode order. Only H.264 is parsed; of other codecs, and where a slice does not end exactly where its
+    data end, the status says why the bits are not known. ``info`` saves a second look at the container. ``progress`` is
+    called with the number of pictures read; what it raises ends the work. The other arguments count bits as
+    codec-video-prep does: CABAC positions in whole bytes, a skip run with the first macroblock that it skips, the end
+    flag of CABAC with none. There is one parser, in C++: what proves it right is the stream itself.
+    Source: algorithm, section 12.
+    """
+    cost: BitCost = load_backend("native").bit_cost(
+        path,
+        frame_indices,
+        info=info,
+        threads=resolve_threads(threads),
+        whole_bytes=whole_bytes,
+        run_to_first_skipped=run_to_first_skipped,
+        terminate_to_nobody=terminate_to_nobody,
+        progress=progress,
+    )
+    return cost
+
+
+def block_bits(
+    cells: Array,
+    edges_y: Array,
+    edges_x: Array,
+    height: int,
+    width: int,
+    *,
+    patch: int = 14,
+    threads: int | None = None,
+    backend: str = "auto",
+) -> Array:
+    """Hands the bits of a grid of cells to the blocks of the canvas, by the area that they share.
+
+    ``cells`` int64 ``[N, rows, columns]`` in 1/256 bit; ``edges_y`` and ``edges_x``, int64 ``[rows + 1]`` and
+    ``[columns + 1]``, are where rows and columns begin, from 0, in pixels of the upright picture, and where that ends;
+    ``height`` and ``width`` are those of the canvas. Returns int64 ``[N, hb, wb]``. It knows nothing of codecs.
+    Source: algorithm, section 12.
+    """
+    if patch < 2 or patch % 2:
+        raise ValueError(f"patch must be even and at least 2, got {patch}")
+    if height < 1 or width < 1 or height % (2 * patch) or width % (2 * patch):
+        raise ValueError(f"height and width must be multiples of 2 * patch = {2 * patch}, got {height} and {width}")
+    cells = _check("cells", cells, "int64", (None, None, None))
+    for name, edges, count in (("edges_y", edges_y, cells.shape[1]), ("edges_x", edges_x, cells.shape[2])):
+        edges = _check(name, edges, "int64", (count + 1,))
+        if edges[0] != 0 or (np.diff(edges) < 0).any() or not 0 < edges[-1] < 2**20:
+            raise ValueError(f"{name} must not fall, and run from 0 to a size below 2**20, got {edges}")
+    bits: Array = _host_backend(backend).block_bits(
+        cells, edges_y, edges_x, height, width, patch=patch, threads=resolve_threads(threads)
+    )
+    return bits
 
 
 def block_energies(

@@ -51,9 +51,9 @@ def test_videos(clip_path):
 
 
 def test_the_reference_reads_bytes_too(clip_path):
-    options = {"num_frames": 2, "max_pixels": 4_000, "backend": "reference"}
-    tokens = tokenize(clip_path("h264_bframes").read_bytes(), "frames", **options)
-    assert_same(tokens.canvases, tokenize_frames(clip_path("h264_bframes"), **options).canvases)
+    data = clip_path("h264_bframes").read_bytes()
+    expected = tokenize_video(clip_path("h264_bframes"), backend="reference", **SMALL)
+    assert_same(tokenize(data, backend="reference", **SMALL).canvases, expected.canvases)
 
 
 def test_images(picture):

@@ -1,5 +1,6 @@
 #include "bindings.h"
 
+#include "kernels/block_bits.h"
 #include "kernels/block_energies.h"
 #include "kernels/fuse_scores.h"
 #include "kernels/pack_canvases.h"
@@ -114,6 +115,34 @@ py::tuple block_energies(const Array<uint8_t>& luma, const Array<uint8_t>& prev_
     return py::make_tuple(residual, motion_energy, bits);
 }
 
+Array<int64_t> block_bits(const Array<int64_t>& cells, const Array<int64_t>& edges_y,
+                          const Array<int64_t>& edges_x, int64_t height, int64_t width, int64_t patch,
+                          int threads) {
+    require(cells.ndim() == 3, "cells must be [N, rows, columns]");
+    py::ssize_t frames = cells.shape(0), rows = cells.shape(1), columns = cells.shape(2);
+    require_shape(edges_y, "edges_y", {rows + 1});
+    require_shape(edges_x, "edges_x", {columns + 1});
+    for (const Array<int64_t>* edges : {&edges_y, &edges_x}) {
+        for (py::ssize_t i = 0; i < edges->size(); ++i) {
+            require(edges->at(i) >= (i == 0 ? 0 : edges->at(i - 1)) && edges->at(i) < (int64_t{1} << 20),
+                    "edges must not fall, and lie in [0, 2**20)");
+        }
+        require(edges->at(0) == 0 && edges->at(edges->size() - 1) > 0, "edges must begin with 0 and rise");
+    }
+    Geometry g{frames, height, width, patch};
+    require(patch > 0 && patch % 2 == 0 && height > 0 && width > 0 && height % g.block() == 0 &&
+                width % g.block() == 0,
+            "height and width must be multiples of 2 * patch");
+    Array<int64_t> bits({frames, py::ssize_t{g.blocks_y()}, py::ssize_t{g.blocks_x()}});
+    int64_t* data = bits.mutable_data();
+    {
+        py::gil_scoped_release release;
+        kernels::block_bits(g, cells.data(), {edges_y.data(), rows}, {edges_x.data(), columns}, threads,
+                            data);
+    }
+    return bits;
+}
+
 Array<int32_t> fuse_scores(const Array<int32_t>& residual, const Array<int32_t>& motion_energy,
                            const Array<int64_t>& bits, const Array<int64_t>& group_edges,
                            int64_t motion_weight, int64_t residual_weight, int64_t bits_weight, int64_t patch,
@@ -215,6 +244,9 @@ void bind_kernels(py::module_& m) {
           py::arg("max_group_frames"));
     m.def("block_energies", &block_energies, py::arg("luma").noconvert(), py::arg("prev_luma").noconvert(),
           py::arg("motion").noconvert(), py::arg("packet_bytes").noconvert(), py::arg("patch"),
+          py::arg("threads"));
+    m.def("block_bits", &block_bits, py::arg("cells").noconvert(), py::arg("edges_y").noconvert(),
+          py::arg("edges_x").noconvert(), py::arg("height"), py::arg("width"), py::arg("patch"),
           py::arg("threads"));
     m.def("fuse_scores", &fuse_scores, py::arg("residual").noconvert(), py::arg("motion_energy").noconvert(),
           py::arg("bits").noconvert(), py::arg("group_edges").noconvert(), py::arg("motion_weight"),

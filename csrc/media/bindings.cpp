@@ -1,9 +1,11 @@
 #include "bindings.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 
+#include "media/bit_cost.h"
 #include "media/error.h"
 #include "media/libav.h"
 #include "media/probe.h"
@@ -75,16 +77,9 @@ py::dict probe(const std::string& path) {
     return result;
 }
 
-py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
-                      const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
-                      const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
-                      py::object progress, Array<uint8_t> frames, Array<uint8_t> luma,
-                      Array<uint8_t> prev_luma) {
-    require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0,
-            "height and width must be positive multiples of 4");
-    require(threads >= 1, "threads must be at least 1");
+PacketTable packet_table(const Array<int64_t>& size, const Array<int64_t>& pts, const Array<uint8_t>& is_key,
+                         const Array<int64_t>& decode_index, bool has_timestamps) {
     py::ssize_t rows = size.size();
-    py::ssize_t n = frame_indices.size();
     PacketTable table;
     table.size = to_vector(size, "size", rows);
     table.pts = to_vector(pts, "pts", rows);
@@ -94,16 +89,32 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     for (int64_t index : table.decode_index) {
         require(index >= 0 && index < (int64_t{1} << 31), "decode_index must lie in [0, 2**31)");
     }
+    return table;
+}
+
+std::vector<int64_t> increasing_rows(const Array<int64_t>& frame_indices, py::ssize_t rows) {
+    std::vector<int64_t> indices = to_vector(frame_indices, "frame_indices", frame_indices.size());
+    for (size_t i = 0; i < indices.size(); ++i) {
+        require(indices[i] > (i == 0 ? -1 : indices[i - 1]) && indices[i] < rows,
+                "frame_indices must be strictly increasing and within the packet table");
+    }
+    return indices;
+}
+
+py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
+                      const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
+                      const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
+                      py::object progress, Array<uint8_t> frames, Array<uint8_t> luma,
+                      Array<uint8_t> prev_luma) {
+    require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0,
+            "height and width must be positive multiples of 4");
+    require(threads >= 1, "threads must be at least 1");
+    py::ssize_t n = frame_indices.size();
+    PacketTable table = packet_table(size, pts, is_key, decode_index, has_timestamps);
     media::ReadRequest request;
     request.path = path;
     request.table = &table;
-    request.frame_indices = to_vector(frame_indices, "frame_indices", n);
-    for (py::ssize_t i = 0; i < n; ++i) {
-        int64_t previous = i == 0 ? -1 : request.frame_indices[static_cast<size_t>(i) - 1];
-        int64_t index = request.frame_indices[static_cast<size_t>(i)];
-        require(index > previous && index < rows,
-                "frame_indices must be strictly increasing and within the packet table");
-    }
+    request.frame_indices = increasing_rows(frame_indices, size.size());
     request.height = height;
     request.width = width;
     request.threads = threads;
@@ -139,6 +150,62 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     result["motion_source"] = static_cast<int>(statistics.motion);
     result["decoded"] = statistics.decoded;
     result["skipped"] = statistics.skipped;
+    return result;
+}
+
+py::dict bit_cost(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
+                  const Array<uint8_t>& is_key, const Array<int64_t>& decode_index,
+                  const Array<int64_t>& frame_indices, int threads, bool whole_bytes,
+                  bool run_to_first_skipped, bool terminate_to_nobody, py::object progress) {
+    require(threads >= 1, "threads must be at least 1");
+    PacketTable table = packet_table(size, pts, is_key, decode_index, true);
+    media::BitCostRequest request;
+    request.path = path;
+    request.table = &table;
+    request.frame_indices = increasing_rows(frame_indices, size.size());
+    request.threads = threads;
+    request.rules = {whole_bytes, run_to_first_skipped, terminate_to_nobody};
+    Poll poll(std::move(progress));
+    std::vector<bitstream::PictureCost> costs;
+    {
+        py::gil_scoped_release release;  // parsing touches no Python object
+        request.poll = [&poll](int64_t done) { poll(done); };
+        costs = media::bit_cost(request);
+    }
+    auto n = static_cast<py::ssize_t>(costs.size());
+    poll.report(n);
+
+    // All pictures that count have the size of the first.
+    bitstream::PictureCost shape;
+    for (const bitstream::PictureCost& cost : costs) {
+        if (shape.bits.empty()) shape = cost;
+    }
+    py::ssize_t height = shape.height, width = shape.width;
+    Array<int32_t> bits({n, height, width});
+    Array<uint8_t> field_pairs({n, height, width}), status(n);
+    Array<int64_t> payload_bits(n);
+    std::fill_n(bits.mutable_data(), bits.size(), 0);
+    std::fill_n(field_pairs.mutable_data(), field_pairs.size(), uint8_t{0});
+    py::list slice_types;
+    for (py::ssize_t i = 0; i < n; ++i) {
+        const bitstream::PictureCost& cost = costs[static_cast<size_t>(i)];
+        bool good = cost.status == bitstream::Status::ok;
+        bool fits = good && cost.same_shape(shape);
+        status.mutable_at(i) = static_cast<uint8_t>(good && !fits ? bitstream::Status::size : cost.status);
+        payload_bits.mutable_at(i) = fits ? cost.payload_bits : 0;
+        slice_types.append(fits ? cost.slice_types : "");
+        if (!fits) continue;
+        std::copy(cost.bits.begin(), cost.bits.end(), bits.mutable_data(i));
+        std::copy(cost.field_pair.begin(), cost.field_pair.end(), field_pairs.mutable_data(i));
+    }
+    py::dict result;
+    result["bits"] = bits;
+    result["field_pairs"] = field_pairs;
+    result["status"] = status;
+    result["payload_bits"] = payload_bits;
+    result["slice_types"] = slice_types;
+    result["unit"] = shape.unit;
+    result["crop"] = py::make_tuple(shape.crop_left, shape.crop_top, shape.shown_width, shape.shown_height);
     return result;
 }
 
@@ -187,6 +254,10 @@ void bind_media(py::module_& m) {
           py::arg("has_timestamps"), py::arg("frame_indices").noconvert(), py::arg("height"),
           py::arg("width"), py::arg("threads"), py::arg("motion"), py::arg("progress"),
           py::arg("frames").noconvert(), py::arg("luma").noconvert(), py::arg("prev_luma").noconvert());
+    m.def("bit_cost", &bit_cost, py::arg("path"), py::arg("size").noconvert(), py::arg("pts").noconvert(),
+          py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
+          py::arg("frame_indices").noconvert(), py::arg("threads"), py::arg("whole_bytes"),
+          py::arg("run_to_first_skipped"), py::arg("terminate_to_nobody"), py::arg("progress"));
     m.def("ffmpeg_versions", &ffmpeg_versions);
 }
 

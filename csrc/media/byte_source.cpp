@@ -71,6 +71,18 @@ bool ByteSource::has_movie_fragments() const {
     return false;
 }
 
+bool ByteSource::read_at(int64_t offset, uint8_t* buffer, int64_t size) const {
+    while (size > 0) {
+        ssize_t count = pread(fd_, buffer, static_cast<size_t>(size), offset);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        buffer += count;
+        offset += count;
+        size -= count;
+    }
+    return true;
+}
+
 int ByteSource::read(void* self, uint8_t* buffer, int size) {
     auto* source = static_cast<ByteSource*>(self);
     if (source->skip_payload_) {

@@ -23,6 +23,10 @@ class ByteSource {
     // Whether this is an MP4 whose sample tables are spread over the file, in movie fragments.
     bool has_movie_fragments() const;
 
+    // Fills the buffer from a place in the file, whatever libav reads meanwhile; false where the file ends
+    // before. May run on several threads at once.
+    bool read_at(int64_t offset, uint8_t* buffer, int64_t size) const;
+
     // From now on reads advance without touching the disk and leave their buffer as it is: a container that
     // keeps its sample table apart from its samples can be walked at no cost.
     void skip_payload() { skip_payload_ = true; }

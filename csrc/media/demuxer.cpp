@@ -1,5 +1,6 @@
 #include "media/demuxer.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "media/error.h"
@@ -40,14 +41,14 @@ Demuxer::Demuxer(const std::string& path, bool table_only) : path_(path), source
     format_.reset(format);
 
     // MP4 and MOV state sizes, times and sync samples themselves, and parsing would only second-guess them.
-    bool has_sample_table = std::strncmp(container(), "mov,", 4) == 0;
-    if (has_sample_table) format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
+    has_sample_table_ = std::strncmp(container(), "mov,", 4) == 0;
+    if (has_sample_table_) format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
     // Looking into the streams means decoding a little. A sample table needs none of that for its own sake,
     // nor does H.264 beside one: its headers stand in the container, and how far it reorders pictures shows
     // in their times.
     stream_ = video_stream(*format_);
     bool sized = stream_ != nullptr && stream_->codecpar->width > 0 && stream_->codecpar->height > 0;
-    bool complete = has_sample_table && sized && (table_only || has_avc_record(*stream_->codecpar));
+    bool complete = has_sample_table_ && sized && (table_only || has_avc_record(*stream_->codecpar));
     if (!complete) {
         check(avformat_find_stream_info(format_.get(), nullptr), path, "read the stream headers");
         stream_ = video_stream(*format_);
@@ -56,10 +57,10 @@ Demuxer::Demuxer(const std::string& path, bool table_only) : path_(path), source
     for (unsigned i = 0; i < format_->nb_streams; ++i) {
         if (format_->streams[i] != stream_) format_->streams[i]->discard = AVDISCARD_ALL;
     }
-    if (has_sample_table && table_only && !source_.has_movie_fragments()) source_.skip_payload();
+    if (has_sample_table_ && table_only && !source_.has_movie_fragments()) source_.skip_payload();
 
     // AVI stores two MPEG-4 pictures in one chunk where B-frames were packed.
-    if (codec() == AV_CODEC_ID_MPEG4 && !has_sample_table) {
+    if (codec() == AV_CODEC_ID_MPEG4 && !has_sample_table_) {
         AVBSFContext* filter = nullptr;
         check(av_bsf_alloc(av_bsf_get_by_name("mpeg4_unpack_bframes"), &filter), path, "unpack B-frames");
         unpack_.reset(filter);
@@ -82,6 +83,15 @@ bool Demuxer::read(AVPacket& packet) {
         }
         if (packet.stream_index == stream_->index && packet.size > 0) return true;
     }
+}
+
+std::vector<uint8_t> Demuxer::packet_at(int64_t index, int64_t size, int64_t most) const {
+    std::vector<uint8_t> bytes;
+    const AVIndexEntry* entry = has_sample_table_ ? shim::index_entry(stream_, index) : nullptr;
+    if (entry == nullptr || entry->size != size) return bytes;
+    bytes.resize(static_cast<size_t>(std::min(size, most)));
+    if (!source_.read_at(entry->pos, bytes.data(), static_cast<int64_t>(bytes.size()))) bytes.clear();
+    return bytes;
 }
 
 bool Demuxer::next(AVPacket& packet) {

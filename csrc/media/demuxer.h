@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "media/byte_source.h"
 #include "media/libav.h"
@@ -18,6 +19,10 @@ class Demuxer {
 
     // The next coded picture, or false at the end. Packets of other streams and empty ones are passed over.
     bool next(AVPacket& packet);
+
+    // The first `most` bytes of the packet at a place in decode order, straight from the file, where the
+    // container has a sample table that knows it and gives it `size` bytes; else empty.
+    std::vector<uint8_t> packet_at(int64_t index, int64_t size, int64_t most) const;
 
     const std::string& path() const { return path_; }
     const AVStream* stream() const { return stream_; }
@@ -35,6 +40,7 @@ class Demuxer {
     AVStream* stream_ = nullptr;
     BitstreamFilterPtr unpack_;
     bool drained_ = false;
+    bool has_sample_table_ = false;
 };
 
 }  // namespace ov2::media

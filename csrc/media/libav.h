@@ -79,5 +79,14 @@ inline const int32_t* display_matrix(const AVStream* stream) {
 #endif
 }
 
+// The place of a packet in the file, or null where the container's index does not reach so far.
+inline const AVIndexEntry* index_entry(AVStream* stream, int64_t index) {
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+    return avformat_index_get_entry(stream, static_cast<int>(index));
+#else
+    return index < stream->nb_index_entries ? stream->index_entries + index : nullptr;
+#endif
+}
+
 }  // namespace shim
 }  // namespace ov2::media

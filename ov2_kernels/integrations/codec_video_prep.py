@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from ..config import CodecConfig
 
 if TYPE_CHECKING:
-    from ..tokens import CodecTokens
     from ..video import Progress
 
 _SAMPLING = {"uniform_count": "uniform", "fps": "uniform", "pkt_peak": "peaks"}
@@ -134,9 +132,8 @@ class PreinferResult:
 def run_preinfer(*args: Any, **flags: Any) -> PreinferResult:
     """Tokenizes ``video`` and writes ``out_dir``; the other flags are those of :class:`PreinferConfig`.
 
-    A new directory appears whole or not at all, and so does one in place of an asset directory that is there. Into any
-    other that exists, as callers make them, the files are moved when all are written, ``meta.json`` last. A failure
-    leaves what was there. Flags that change nothing here are named in one warning.
+    A directory that exists is replaced if it is empty or an asset directory; else ``FileExistsError``. It appears
+    whole or not at all. Flags that change nothing here are named in one warning.
     """
     config = PreinferConfig(*args, **flags)
     ignored = config.ignored(config.changed())
@@ -150,28 +147,9 @@ def _preinfer(config: PreinferConfig, progress: Progress | None = None) -> Prein
 
     target = Path(config.out_dir)
     tokens = tokenize_video(config.video, config.codec_config(), progress=progress)
-    if target.is_dir() and not (target / "meta.json").exists():
-        _save_into(target, tokens, config.canvas_format)
-    else:
-        tokens.save(target, format=config.canvas_format, overwrite=True)
+    tokens.save(target, format=config.canvas_format, overwrite=True)
     summary: dict[str, Any] = json.loads((target / "meta.json").read_text())
     return PreinferResult(str(target), str(target / "meta.json"), summary["canvas_files"], summary)
-
-
-def _save_into(target: Path, tokens: CodecTokens, format: str) -> None:
-    """Writes the assets beside whatever else a directory holds; nothing stays behind where that fails."""
-    moved: list[Path] = []
-    with tempfile.TemporaryDirectory(prefix=".ov2_preinfer_", dir=target) as scratch:
-        made = Path(scratch, "assets")
-        tokens.save(made, format=format)
-        try:
-            for file in sorted(made.iterdir(), key=lambda file: file.name == "meta.json"):
-                moved.append(target / file.name)
-                file.replace(moved[-1])
-        except BaseException:
-            for file in moved:
-                file.unlink(missing_ok=True)
-            raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -204,9 +182,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags["avoid_keyframes"] = False
     # Nothing here does linear algebra, and NumPy's library for it would start threads that spin for a while.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     from ..progress import ProgressBar
 
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         config = PreinferConfig(**flags)
         ignored = [f"--{name}" for name in config.ignored(flags)]
@@ -223,8 +201,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = "ov2-preinfer: " + " ".join(str(error).split())
         print(line.encode(errors="replace").decode(), file=sys.stderr)
         return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return 0
 
 

@@ -3,6 +3,7 @@
 ``README.md`` beside this file describes it; each module holds one stage, with the signature of its twins.
 """
 
+from .block_bits import block_bits
 from .block_energies import block_energies
 from .fuse_scores import fuse_scores
 from .pack_canvases import pack_canvases
@@ -15,6 +16,7 @@ from .sample_frames import sample_frames
 from .select_blocks import select_blocks
 
 __all__ = [
+    "block_bits",
     "block_energies",
     "fuse_scores",
     "pack_canvases",
