@@ -19,6 +19,10 @@ from .tokens import CodecTokens
 
 MODES = ("auto", "codec", "frames", "image")
 
+#: formats whose further pictures are later ones; elsewhere they are pages, or other views. Of MPEG-1 video Pillow knows
+#: the first bytes.
+_MOVING = ("GIF", "PNG", "WEBP", "AVIF", "FLI")
+
 
 def tokenize(source: Any, mode: str = "auto", **options: Any) -> CodecTokens:
     """Tokenizes a video, an image or a list of frames.
@@ -76,9 +80,8 @@ def evidence_of(source: Any) -> str:
     position = 0 if is_path else source.tell()
     try:
         with _kept_open(source) as file, Image.open(file) as image:
-            # Pillow also knows the first bytes of MPEG-1 video.
-            still = image.format != "MPEG" and getattr(image, "n_frames", 1) == 1
-            return "image" if still else "codec"
+            moving = image.format == "MPEG" or (image.format in _MOVING and getattr(image, "n_frames", 1) > 1)
+            return "codec" if moving else "image"
     except UnidentifiedImageError:
         return "codec"
     finally:

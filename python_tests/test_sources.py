@@ -80,6 +80,10 @@ def test_moving_pictures_are_videos(tmp_path):
     assert tokenize(tmp_path / "moving.gif", **SMALL).evidence == "codec"
     frames[0].save(tmp_path / "still.gif")
     assert tokenize(tmp_path / "still.gif").evidence == "image"
+    views = [Image.fromarray(frame) for frame in scene(2, 56, 84)]
+    for name in ("pages.tiff", "photo.mpo"):
+        views[0].save(tmp_path / name, save_all=True, append_images=views[1:])
+        assert tokenize(tmp_path / name).evidence == "image"
     encode(tmp_path / "raw.m1v", list(scene(12, 96, 160)), codec="mpeg1video", container="mpeg1video")
     assert tokenize(tmp_path / "raw.m1v", **SMALL).codec == "mpeg1video", "which Pillow would open"
 
