@@ -1,4 +1,4 @@
-"""What is measured inside a process: ``inside.py decode|tokenize CLIP THREADS`` prints one JSON object.
+"""What is measured inside a process: ``inside.py decode|floor|probe|tokenize CLIP THREADS [SAMPLING]`` prints JSON.
 
 A fresh process for each measurement makes its peak memory that of the work, and nothing is warm.
 """
@@ -26,17 +26,85 @@ def decode(clip: str, threads: int) -> dict[str, Any]:
     return {"seconds": seconds, "frames": frames, "versions": {"av": av.__version__, "libavcodec of av": libavcodec}}
 
 
-def tokenize(clip: str, threads: int) -> dict[str, Any]:
+def floor(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
+    """libav alone, decoding exactly the pictures that our samples depend on, and nothing else done with them."""
+    import av
+    import numpy as np
+    from ov2_kernels import CodecConfig, ops
+    from ov2_kernels.reference.demux import is_reference
+
+    config = CodecConfig(sampling=sampling)
+    info = ops.probe(clip)
+    samples, _ = ops.sample_frames(info, max_samples=config.max_samples, sampling=config.sampling)
+    needed = np.zeros(info.frames, dtype=bool)
+    needed[info.decode_index[samples]] = True
+    needed[info.decode_index[np.maximum(samples - 1, 0)]] = True
+    keys = np.sort(info.decode_index[info.is_key])
+    # By decode order: up to the last picture needed before the next keyframe, all but disposable ones not needed.
+    wanted = np.zeros(info.frames, dtype=bool)
+    for begin, end in zip(keys, np.append(keys[1:], info.frames), strict=True):
+        places = np.flatnonzero(needed[begin:end])
+        wanted[begin : begin + (places[-1] + 1 if len(places) else 0)] = True
+    with av.open(clip) as container:
+        extradata = container.streams.video[0].codec_context.extradata
+        for index, packet in enumerate(p for p in container.demux(video=0) if p.size):
+            wanted[index] &= bool(needed[index]) or is_reference(info.codec, extradata, bytes(packet))
+
+    start = time.perf_counter()
+    with av.open(clip) as container:
+        context = container.streams.video[0].codec_context
+        context.thread_type, context.thread_count = "FRAME", threads
+        frames = 0
+        for index, packet in enumerate(p for p in container.demux(video=0) if p.size):
+            if wanted[index]:
+                frames += len(context.decode(packet))
+        frames += len(context.decode(None))
+    return {"seconds": time.perf_counter() - start, "decoded": frames}
+
+
+def probe(clip: str, threads: int) -> dict[str, Any]:
+    """The packet table."""
+    from ov2_kernels import ops
+
+    ops.load_backend()
+    start = time.perf_counter()
+    ops.probe(clip)
+    return {"seconds": time.perf_counter() - start}
+
+
+def _bytes_read() -> int | None:
+    """What this process has read so far, where the system tells."""
+    try:
+        with open("/proc/self/io", encoding="ascii") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("rchar"))
+    except OSError:
+        return None
+
+
+def tokenize(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
     """Our main job, with the time of each stage."""
     import numpy as np
     import ov2_kernels
-    from ov2_kernels import _core, tokenize_video
+    from ov2_kernels import _core, ops, tokenize_video
 
+    ops.load_backend()
+    decoded = []
+    read_samples = ops.read_samples
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        samples = read_samples(*arguments, **options)
+        decoded.append(samples.decoded)
+        return samples
+
+    ops.read_samples = noted
+    before = _bytes_read()
     start = time.perf_counter()
-    tokens = tokenize_video(clip, threads=threads)
+    tokens = tokenize_video(clip, threads=threads, sampling=sampling)
     seconds = time.perf_counter() - start
     return {
         "seconds": seconds,
+        "decoded": decoded[0],
+        "bytes read": None if before is None else _bytes_read() - before,
         "timings": tokens.timings,
         "canvases": len(tokens.canvases),
         "clip": {
@@ -58,5 +126,6 @@ def tokenize(clip: str, threads: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    job, path, count = sys.argv[1:]
-    print(json.dumps({"decode": decode, "tokenize": tokenize}[job](path, int(count))))
+    job, path, count, *options = sys.argv[1:]
+    jobs = {"decode": decode, "floor": floor, "probe": probe, "tokenize": tokenize}
+    print(json.dumps(jobs[job](path, int(count), *options)))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .errors import BackendUnavailableError, VideoError
     from .frames import tokenize_frames
     from .image import tokenize_image
+    from .many import Tokenized, tokenize_many
     from .media import BitCost, Samples, VideoInfo
     from .ops import bit_cost, probe
     from .prompt import vision_prompt
@@ -30,6 +31,7 @@ __all__ = [
     "CodecConfig",
     "CodecTokens",
     "Samples",
+    "Tokenized",
     "VideoError",
     "VideoInfo",
     "bit_cost",
@@ -38,6 +40,7 @@ __all__ = [
     "tokenize",
     "tokenize_frames",
     "tokenize_image",
+    "tokenize_many",
     "tokenize_video",
     "vision_prompt",
 ]
@@ -48,6 +51,7 @@ _HOMES = {
     "CodecConfig": "config",
     "CodecTokens": "tokens",
     "Samples": "media",
+    "Tokenized": "many",
     "VideoError": "errors",
     "VideoInfo": "media",
     "bit_cost": "ops",
@@ -55,6 +59,7 @@ _HOMES = {
     "tokenize": "sources",
     "tokenize_frames": "frames",
     "tokenize_image": "image",
+    "tokenize_many": "many",
     "tokenize_video": "video",
     "vision_prompt": "prompt",
 }

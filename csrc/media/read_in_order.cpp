@@ -27,7 +27,7 @@ class OrderedReader {
                    timed() ? context.plan.reordering() : -1),
           parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
           has_previous_(static_cast<size_t>(writer_.samples())),
-          pool_(std::min(context.request.threads, kMostConverters),
+          pool_(context.request.threads == 1 ? 0 : std::min(context.request.threads, kMostConverters),
                 std::min(context.request.threads, kMostConverters) + 2,
                 [this] { return writer_.make_converter(); }) {}
 

@@ -20,7 +20,8 @@ class WorkerPool {
   public:
     using Job = std::function<void(Context&)>;
 
-    // `make` runs on the thread that will own the context. At most `capacity` jobs wait.
+    // `make` runs on the thread that will own the context. At most `capacity` jobs wait. Without threads the
+    // caller does each job at once.
     WorkerPool(int threads, int capacity, std::function<std::unique_ptr<Context>()> make)
         : capacity_(static_cast<size_t>(capacity)), make_(std::move(make)) {
         try {
@@ -37,6 +38,11 @@ class WorkerPool {
     // finish() call `poll`, which may throw, while they wait.
     template <typename Poll>
     void run(Job job, Poll poll) {
+        if (threads_.empty()) {
+            if (!own_) own_ = make_();
+            job(*own_);
+            return;
+        }
         std::unique_lock lock(mutex_);
         wait(lock, poll, [this] { return jobs_.size() < capacity_; });
         jobs_.push_back(std::move(job));
@@ -100,6 +106,7 @@ class WorkerPool {
 
     size_t capacity_;
     std::function<std::unique_ptr<Context>()> make_;
+    std::unique_ptr<Context> own_;  // the caller's
     std::mutex mutex_;
     std::condition_variable ready_, room_;
     std::deque<Job> jobs_;

@@ -1,0 +1,207 @@
+"""How the cost grows with the length of the video: the same number of samples from ever longer clips.
+
+    python bench/scaling.py SOURCE [--minutes 1 10 60 120] [--gops 250 60] [--folder DIR] [--peers none|cv-preinfer]
+
+Makes 1280x720 clips out of the pictures of ``SOURCE`` (x264's defaults but for the GOP), and repeats them by stream
+copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the samples depend on. The peer
+runs as its users run it, and at its best for this machine (one segment and one thread a processor). Needs
+``ov2_kernels`` and PyAV; ``cv-preinfer`` needs the ``ffmpeg`` command and is installed under ``--venvs``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from end_to_end import note
+from long_clips import long_clip
+from peers import PEERS, prepare
+from processes import limit_processors, processor_model, raise_on_termination, run_child
+from report import align
+
+BENCH = Path(__file__).resolve().parent
+FLOOR_GOAL, SHORT_GOAL, DEFAULT_GOAL, NEAR_GOAL = 1.15, 1.5, 2.0, 6.0
+LENGTH_GOAL, PEAK_GOAL, PROBE_GOAL = 1.8, 400e6, 0.5
+
+Times = dict[tuple[int, int], dict[str, dict[str, Any]]]
+
+
+def jobs(threads: int, minutes: int, longest_decode: int) -> dict[str, list[str]]:
+    """Our own measurements, by name."""
+    inside = [sys.executable, str(BENCH / "inside.py")]
+    count = str(threads)
+    chosen = {
+        "probe": [*inside, "probe", "CLIP", count],
+        "floor": [*inside, "floor", "CLIP", count, "uniform"],
+        "uniform": [*inside, "tokenize", "CLIP", count, "uniform"],
+        "near_keyframes": [*inside, "tokenize", "CLIP", count, "near_keyframes"],
+    }
+    return chosen if minutes > longest_decode else {"decode": [*inside, "decode", "CLIP", count], **chosen}
+
+
+def peer_jobs(environment: Path, threads: int) -> dict[str, list[str]]:
+    """cv-preinfer as its users run it, and at its best here."""
+    command = PEERS["cv-preinfer"].command(environment, "CLIP", "DIRECTORY")
+    best = ["--parallel_segments", str(threads), "--threads_per_segment", "1"]
+    return {"cv-preinfer": list(command), "cv-preinfer best": [*command, *best]}
+
+
+def measure(command: Sequence[str], clip: Path, timeout: float) -> dict[str, Any]:
+    """One run: seconds within the process where it tells, else the process's own, and peak memory in bytes."""
+    with tempfile.TemporaryDirectory(prefix="ov2_kernels_bench_") as scratch:
+        places = {"CLIP": str(clip), "DIRECTORY": str(Path(scratch, "assets"))}
+        done = run_child([places.get(word, word) for word in command], timeout)
+    if done.error:
+        return {"error": done.error}
+    facts = json.loads(done.stdout) if "inside.py" in " ".join(command[:2]) else {}
+    return {"seconds": done.seconds, **facts, "peak": done.peak}
+
+
+def measure_clip(commands: dict[str, list[str]], clip: Path, rounds: int, timeout: float) -> dict[str, dict[str, Any]]:
+    """Medians over rounds in which all take turns."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
+    for index in range(rounds):
+        for name, command in commands.items():
+            if runs[name] and "error" in runs[name][-1]:
+                continue
+            note(f"{clip.name}: round {index + 1} of {rounds}, {name}")
+            runs[name].append(measure(command, clip, timeout))
+    note("")
+    return {
+        name: done[-1]
+        if "error" in done[-1]
+        else {
+            **done[-1],
+            "seconds": statistics.median(d["seconds"] for d in done),
+            "peak": max(d["peak"] for d in done),
+        }
+        for name, done in runs.items()
+    }
+
+
+def table(results: dict[str, dict[str, Any]]) -> list[str]:
+    """One line for each contestant on a clip."""
+    floor = results["floor"].get("seconds")
+    lines = [("contestant", "", "seconds", "of floor", "peak MB", "pictures", "MB read")]
+    for name, facts in results.items():
+        if "error" in facts:
+            lines.append((name, facts["error"], "failed", "", "", "", ""))
+            continue
+        pictures = facts.get("decoded", facts.get("frames"))
+        read = facts.get("bytes read")
+        lines.append(
+            (
+                name,
+                "",
+                f"{facts['seconds']:.3f}",
+                f"{facts['seconds'] / floor:.2f}" if floor and name != "probe" else "",
+                f"{facts['peak'] / 1e6:.0f}",
+                "" if pictures is None else str(pictures),
+                "" if read is None else f"{read / 1e6:.0f}",
+            )
+        )
+    return align(lines)
+
+
+def goals(results: Times) -> list[str]:
+    """What is aimed at, what came out."""
+    lines = [("goal", "clip", "reached", "")]
+
+    def add(goal: str, clip: str, value: float, met: bool) -> None:
+        lines.append((goal, clip, f"{value:.3g}", "yes" if met else "no"))
+
+    def seconds(key: tuple[int, int], name: str) -> float | None:
+        value: float | None = results.get(key, {}).get(name, {}).get("seconds")
+        return value
+
+    for (gop, minutes), found in results.items():
+        clip = f"{minutes} min, GOP {gop}"
+        ours = seconds((gop, minutes), "uniform")
+        if ours is None:
+            continue
+        floor, default = seconds((gop, minutes), "floor"), seconds((gop, minutes), "cv-preinfer")
+        best = seconds((gop, minutes), "cv-preinfer best")
+        if floor and minutes >= 10:
+            add(f"uniform / floor <= {FLOOR_GOAL}", clip, ours / floor, ours <= FLOOR_GOAL * floor)
+        if default:
+            add(f"cv-preinfer / uniform >= {DEFAULT_GOAL:g}", clip, default / ours, default >= DEFAULT_GOAL * ours)
+        if best:
+            add("cv-preinfer best / uniform > 1", clip, best / ours, best > ours)
+            near = seconds((gop, minutes), "near_keyframes")
+            if near and (gop, minutes) == (60, 10):
+                add(f"cv-preinfer best / near_keyframes >= {NEAR_GOAL:g}", clip, best / near, best >= NEAR_GOAL * near)
+        peak = found["uniform"]["peak"]
+        add(f"peak MB < {PEAK_GOAL / 1e6:.0f}", clip, peak / 1e6, peak < PEAK_GOAL)
+        probe = seconds((gop, minutes), "probe")
+        if probe and minutes >= 120:
+            add(f"probe s < {PROBE_GOAL}", clip, probe, probe < PROBE_GOAL)
+    short, long = seconds((60, 10), "uniform"), seconds((60, 120), "uniform")
+    if short and long:
+        add(f"uniform, 120 min / 10 min <= {LENGTH_GOAL}", "GOP 60", long / short, long <= LENGTH_GOAL * short)
+    return align(lines)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    assert __doc__
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("source", type=Path, metavar="SOURCE")
+    parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60, 120], metavar="M")
+    parser.add_argument("--gops", type=int, nargs="+", default=[250, 60], metavar="G")
+    parser.add_argument("--folder", type=Path, default=Path("~/.cache/ov2_kernels_bench/clips"), metavar="DIR",
+                        help="where the clips are kept (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="up to ten minutes; one beyond (default: 3)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="all are confined to as many processors")
+    parser.add_argument("--longest-decode", type=int, default=10, metavar="M",
+                        help="no plain decode and no peer beyond (default: 10)")  # fmt: skip
+    parser.add_argument("--peers", choices=("none", "cv-preinfer"), default="cv-preinfer")
+    parser.add_argument("--venvs", type=Path, default=Path("~/.cache/ov2_kernels_bench"), metavar="DIR")
+    parser.add_argument("--timeout", type=float, default=3600.0, metavar="S", help="seconds for one run")
+    options = parser.parse_args(arguments)
+    if not options.source.is_file():
+        parser.error(f"no such file: {options.source}")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a table for each clip, then the goals; 130 after Ctrl-C."""
+    options = parse_arguments(arguments)
+    raise_on_termination()
+    try:
+        return compare(options)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Makes the clips and runs everything."""
+    peers: dict[str, list[str]] = {}
+    if options.peers != "none":
+        peers = peer_jobs(prepare(PEERS["cv-preinfer"], options.venvs.expanduser()), options.threads)
+    print(f"{processor_model()}, {limit_processors(options.threads)} processors; 1 MB = 10^6 bytes")
+    results: Times = {}
+    for gop in options.gops:
+        for minutes in options.minutes:
+            note(f"making {minutes} min, GOP {gop}")
+            clip = long_clip(options.source, minutes, gop, options.folder.expanduser())
+            commands = jobs(options.threads, minutes, options.longest_decode)
+            if minutes <= options.longest_decode:
+                commands |= peers
+            rounds = options.rounds if minutes <= 10 else 1
+            results[gop, minutes] = measure_clip(commands, clip, rounds, options.timeout)
+            print(f"\n{clip.name}: {clip.stat().st_size / 1e6:.0f} MB, {rounds} rounds")
+            print("\n".join(table(results[gop, minutes])), flush=True)
+    print()
+    print("\n".join(goals(results)))
+    return int(any("error" in facts for found in results.values() for facts in found.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
