@@ -7,12 +7,15 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from . import __version__
 from .config import PRESETS, CodecConfig
+
+if TYPE_CHECKING:
+    from .many import Tokenized
 
 EPILOG = """\
 examples:
@@ -69,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("jpg", "png", "npy"), default="jpg", help="of the canvases (default: jpg, quality 95)"
     )
     tokenize.add_argument("--overwrite", action="store_true", help="replace asset directories that exist")
+    tokenize.add_argument(
+        "--workers", type=int, metavar="N", help="videos worked on at a time (default: one a processor, at most 8)"
+    )
     _add_backend(tokenize)
     tokenize.add_argument("--device", metavar="DEVICE", help="torch device for what follows decoding, such as cuda")
     _add_json(tokenize, "print one JSON object per video")
@@ -194,27 +200,35 @@ def output_directories(videos: Sequence[str], output: str | Path) -> list[Path]:
 
 
 def _tokenize(args: argparse.Namespace) -> int:
-    from .progress import ProgressBar
-    from .video import tokenize_video
-
     try:
         config = _config(args)
+        if args.workers is not None and args.workers < 1:
+            raise ValueError(f"--workers must be at least 1, got {args.workers}")
     except ValueError as error:
         _complain(error)
         return 2
     status = 0
+
+    def fail(video: str, error: Exception) -> None:
+        nonlocal status
+        text = str(error) or type(error).__name__
+        status = _complain(text if video in text else f"{video}: {text}")
+        if args.json:
+            print(json.dumps({"video": video, "error": str(error)}), flush=True)
+
+    jobs = []
     for video, directory in zip(args.videos, output_directories(args.videos, args.output), strict=True):
+        if directory.exists() and not args.overwrite:
+            fail(video, FileExistsError(f"{directory}: exists already; --overwrite replaces it"))
+        else:
+            jobs.append((video, directory))
+    for result in _tokenized([video for video, _ in jobs], config, args):
+        video, directory = jobs[result.index]
         try:
-            if directory.exists() and not args.overwrite:
-                raise FileExistsError(f"{directory}: exists already; --overwrite replaces it")
-            with ProgressBar(Path(video).name) as bar:
-                tokens = tokenize_video(video, config, backend=args.backend, device=args.device, progress=bar)
+            tokens = result.unwrap()
             tokens.save(directory, format=args.format, overwrite=args.overwrite)
         except Exception as error:  # whatever it is, the other videos are still done
-            text = str(error) or type(error).__name__
-            status = _complain(text if video in text else f"{video}: {text}")
-            if args.json:
-                print(json.dumps({"video": video, "error": str(error)}), flush=True)
+            fail(video, error)
             continue
         summary = {
             "video": video,
@@ -239,6 +253,29 @@ def _tokenize(args: argparse.Namespace) -> int:
                 flush=True,
             )
     return status
+
+
+def _tokenized(videos: Sequence[str], config: CodecConfig, args: argparse.Namespace) -> Iterator[Tokenized]:
+    """One video with all processors and a bar of its frames, several side by side with a bar of videos."""
+    from .many import Tokenized, tokenize_many
+    from .progress import ProgressBar
+    from .video import tokenize_video
+
+    options = {"backend": args.backend, "device": args.device}
+    if len(videos) > 1 and args.workers != 1:
+        with ProgressBar("videos", unit="video") as bar:
+            for done, result in enumerate(tokenize_many(videos, config, workers=args.workers, **options), start=1):
+                bar("tokenize", done, len(videos))
+                yield result
+        return
+    for index, video in enumerate(videos):
+        try:
+            with ProgressBar(Path(video).name) as bar:
+                tokens = tokenize_video(video, config, progress=bar, **options)
+        except Exception as error:  # whatever it is, the other videos are still done
+            yield Tokenized(index, video, None, error)
+        else:
+            yield Tokenized(index, video, tokens, None)
 
 
 def _view(args: argparse.Namespace) -> int:

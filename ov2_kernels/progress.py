@@ -9,8 +9,9 @@ from typing import Any
 class ProgressBar:
     """A bar on a terminal, nothing elsewhere."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, unit: str = "frame") -> None:
         self._name = name
+        self._unit = unit
         self._bar: Any = None
 
     def __enter__(self) -> ProgressBar:
@@ -27,5 +28,5 @@ class ProgressBar:
         if self._bar is None:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=self._name, unit="frame", leave=False)
+            self._bar = tqdm(total=total, desc=self._name, unit=self._unit, leave=False)
         self._bar.update(done - self._bar.n)
