@@ -77,22 +77,36 @@ OV2_SIMD void add_differences(const uint8_t* __restrict a, const uint8_t* __rest
     }
 }
 
-// Lower median of one vector component over all cells: its upper byte by counting, then its lower byte.
-int lower_median(const int16_t* motion, int64_t cells, int component) {
-    int64_t rank = (cells - 1) / 2;
-    auto byte_at = [&](auto counted, auto byte_of) {
-        int64_t counts[256] = {};
-        for (int64_t i = 0; i < cells; ++i) {
-            int key = motion[2 * i + component] + 32768;
-            if (counted(key)) ++counts[byte_of(key)];
-        }
-        int byte = 0;
-        while (rank >= counts[byte]) rank -= counts[byte++];
-        return byte;
-    };
-    int upper = byte_at([](int) { return true; }, [](int key) { return key >> 8; });
-    int lower = byte_at([&](int key) { return key >> 8 == upper; }, [](int key) { return key & 255; });
-    return (upper << 8 | lower) - 32768;
+struct Vector {
+    int x, y;
+};
+
+// The value of this rank, and how far into it the rank lies.
+int value_at(const int64_t* counts, int64_t& rank) {
+    int value = 0;
+    while (rank >= counts[value]) rank -= counts[value++];
+    return value;
+}
+
+// Lower medians of both components over all cells: their upper bytes by counting, then their lower bytes.
+Vector lower_median(const int16_t* motion, int64_t cells) {
+    int64_t counts[2][256] = {};
+    auto key = [&](int64_t i) { return motion[i] + 32768; };
+    for (int64_t i = 0; i < 2 * cells; i += 2) {
+        ++counts[0][key(i) >> 8];
+        ++counts[1][key(i + 1) >> 8];
+    }
+    int64_t rank_x = (cells - 1) / 2;
+    int64_t rank_y = rank_x;
+    int upper_x = value_at(counts[0], rank_x);
+    int upper_y = value_at(counts[1], rank_y);
+    std::memset(counts, 0, sizeof counts);
+    for (int64_t i = 0; i < 2 * cells; i += 2) {
+        counts[0][key(i) & 255] += key(i) >> 8 == upper_x;
+        counts[1][key(i + 1) & 255] += key(i + 1) >> 8 == upper_y;
+    }
+    return {(upper_x << 8 | value_at(counts[0], rank_x)) - 32768,
+            (upper_y << 8 | value_at(counts[1], rank_y)) - 32768};
 }
 
 // Length of each vector of a row of cells after the median is taken off, in 1/16 of a quarter pixel.
@@ -109,8 +123,7 @@ OV2_SIMD void magnitudes(const int16_t* __restrict vectors, int64_t cells, int m
 void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* motion,
                     int32_t* residual, int32_t* motion_energy) {
     bool still = std::all_of(motion, motion + 2 * g.cells(), [](int16_t v) { return v == 0; });
-    int median_x = still ? 0 : lower_median(motion, g.cells(), 0);
-    int median_y = still ? 0 : lower_median(motion, g.cells(), 1);
+    Vector median = still ? Vector{0, 0} : lower_median(motion, g.cells());
     int64_t cells_per_block = g.block() / 4;
     std::vector<uint8_t> predicted(static_cast<size_t>(4 * g.width));
     std::vector<uint16_t> columns(static_cast<size_t>(g.width), 0);
@@ -128,7 +141,7 @@ void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev,
                     window_at(prev, g.width, g.height, 4 * cx + (vx >> 2), 4 * cy + (vy >> 2), clamped);
                 predict_cell(window, vx & 3, vy & 3, predicted.data() + 4 * cx, g.width);
             }
-            magnitudes(vectors, g.cells_x(), median_x, median_y, lengths.data());
+            magnitudes(vectors, g.cells_x(), median.x, median.y, lengths.data());
             for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
                 auto first = lengths.begin() + bx * cells_per_block;
                 motion_energy[block_row + bx] += std::accumulate(first, first + cells_per_block, 0);

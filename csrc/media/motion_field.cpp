@@ -94,11 +94,22 @@ void MotionField::normalize(int coded_width, int coded_height, int64_t past_dist
                             int16_t* vectors, const Side* sides) const {
     int source_width = orientation_.transpose ? coded_height : coded_width;
     int source_height = orientation_.transpose ? coded_width : coded_height;
+    // Cells of one block follow each other, so that most divisions have just been done.
+    Side side = Side::none;
+    int16_t raw_x = 0, raw_y = 0, x = 0, y = 0;
     for (int64_t cell = 0; cell < cells(); ++cell) {
         if (sides[cell] == Side::none) continue;
-        int64_t distance = sides[cell] == Side::past ? past_distance : future_distance;
-        vectors[2 * cell] = rescale(vectors[2 * cell], width_, distance, source_width);
-        vectors[2 * cell + 1] = rescale(vectors[2 * cell + 1], height_, distance, source_height);
+        int16_t* vector = vectors + 2 * cell;
+        if (sides[cell] != side || vector[0] != raw_x || vector[1] != raw_y) {
+            side = sides[cell];
+            raw_x = vector[0];
+            raw_y = vector[1];
+            int64_t distance = side == Side::past ? past_distance : future_distance;
+            x = rescale(raw_x, width_, distance, source_width);
+            y = rescale(raw_y, height_, distance, source_height);
+        }
+        vector[0] = x;
+        vector[1] = y;
     }
 }
 

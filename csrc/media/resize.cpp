@@ -197,11 +197,11 @@ void Resizer::average(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
     ColorMatrix matrix = color_matrix(frame.colorspace, is_full_range(frame), frame.height);
     Placement place(orientation_, width_, height_);
     for (int y = 0; y < coded_height(); ++y) {
-        for (int i = 0; i < components; ++i) {
+        const uint8_t* luma_row = average_luma_row(y, luma);
+        for (int i = 1; i < components; ++i) {
             averaged_[i].filter.row(averaged_[i].data, averaged_[i].stride, y, rows_[i].data());
         }
-        turn_luma_row(rows_[0].data(), y, luma);
-        convert_row(matrix, rows_[0].data(), rows_[1].data(), rows_[2].data(), coded_width(),
+        convert_row(matrix, luma_row, rows_[1].data(), rows_[2].data(), coded_width(),
                     rgb + 3 * (place.origin + y * place.step_y), 3 * place.step_x);
     }
 }
@@ -209,10 +209,16 @@ void Resizer::average(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
 void Resizer::average_luma(const AVFrame& frame, uint8_t* luma) {
     prepare(averaged_[0], frame, 0);
     rows_[0].resize(static_cast<size_t>(coded_width()));
-    for (int y = 0; y < coded_height(); ++y) {
-        averaged_[0].filter.row(averaged_[0].data, averaged_[0].stride, y, rows_[0].data());
-        turn_luma_row(rows_[0].data(), y, luma);
-    }
+    for (int y = 0; y < coded_height(); ++y) average_luma_row(y, luma);
+}
+
+const uint8_t* Resizer::average_luma_row(int y, uint8_t* luma) {
+    Placement place(orientation_, width_, height_);
+    bool in_place = place.step_x == 1;
+    uint8_t* row = in_place ? luma + place.origin + y * place.step_y : rows_[0].data();
+    averaged_[0].filter.row(averaged_[0].data, averaged_[0].stride, y, row);
+    if (!in_place) turn_luma_row(row, y, luma);
+    return row;
 }
 
 void Resizer::turn_luma(const uint8_t* plane, int stride, uint8_t* luma) const {

@@ -43,6 +43,8 @@ class Resizer {
     void prepare(Plane& plane, const AVFrame& frame, int component);
     void average(const AVFrame& frame, uint8_t* rgb, uint8_t* luma);
     void average_luma(const AVFrame& frame, uint8_t* luma);
+    // One row into `luma`; returns it in coded orientation.
+    const uint8_t* average_luma_row(int y, uint8_t* luma);
 
     int coded_width() const { return orientation_.transpose ? height_ : width_; }
     int coded_height() const { return orientation_.transpose ? width_ : height_; }
