@@ -73,6 +73,7 @@ def block_energies(
 def block_bits(
     cells: AnyArray, edges_y: AnyArray, edges_x: AnyArray, height: int, width: int, patch: int, threads: int
 ) -> I64: ...
+def change_scores(luma: AnyArray, group_edges: AnyArray, patch: int, threads: int) -> I32: ...
 def fuse_scores(
     residual: AnyArray,
     motion_energy: AnyArray,

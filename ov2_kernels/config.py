@@ -12,7 +12,7 @@ from typing import Any
 
 SAMPLING = ("peaks", "uniform", "near_keyframes")
 PARTITION = ("energy", "uniform", "fixed")
-SCORE_MODE = ("fused", "framediff", "motion", "residual", "bits")
+SCORE_MODE = ("fused", "framediff", "motion", "residual", "bits", "change")
 SELECTION = ("stretches", "global")
 MOTION_SOURCE = ("auto", "estimated", "none")
 
@@ -23,7 +23,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "frames_384": {"target_canvas": 48},
     "frames_768": {"target_canvas": 96},
-    "dense": {"group_size": 64},
+    "dense": {"group_size": 64, "min_samples": 512, "score_mode": "change"},
 }
 
 
@@ -42,6 +42,7 @@ class CodecConfig:
     target_canvas: int = _field(32, "canvases at most")
     images_per_group: int = _field(4, "canvases per group: one I-canvas, the rest P-canvases")
     group_size: int = _field(32, "samples per group on average")
+    min_samples: int = _field(1, "samples at least, however few the canvases, where the video has so many frames")
     min_group_frames: int = _field(8, "samples in a group at least")
     max_group_frames: int = _field(64, "samples in a group at most, where the budget allows")
     sampling: str = _field("peaks", "which frame of each interval to look at", SAMPLING)
@@ -69,7 +70,15 @@ class CodecConfig:
     threads: int | None = _field(None, "threads for decoding and kernels; all processors of this process by default")
 
     def __post_init__(self) -> None:
-        for name in ("target_canvas", "images_per_group", "group_size", "min_group_frames", "patch", "max_pixels"):
+        for name in (
+            "target_canvas",
+            "images_per_group",
+            "group_size",
+            "min_samples",
+            "min_group_frames",
+            "patch",
+            "max_pixels",
+        ):
             self._check_int(name, 1)
         self._check_int("max_group_frames", self.min_group_frames, "min_group_frames")
         if self.threads is not None:
@@ -128,7 +137,8 @@ class CodecConfig:
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 samples), ``frames_384``, ``frames_768``, ``dense`` (512, same tokens)."""
+        """Settings by name: ``default`` (256 samples), ``frames_384``, ``frames_768``, ``dense`` (512, same tokens,
+        scored by change)."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **overrides})
@@ -145,12 +155,17 @@ class CodecConfig:
     @property
     def max_samples(self) -> int:
         """Samples at most."""
-        return self.max_groups * self.group_size
+        return max(self.max_groups * self.group_size, self.min_samples)
+
+    @property
+    def motion_wanted(self) -> str:
+        """``motion_source``, but ``none`` where the score looks at no vectors."""
+        return "none" if self.score_mode in ("framediff", "change") else self.motion_source
 
     @property
     def weights(self) -> tuple[int, int, int]:
         """Weights of motion, residual and bits, in 1/256 (section 6)."""
-        if self.score_mode != "fused":
+        if self.score_mode in _FIXED_WEIGHTS:
             return _FIXED_WEIGHTS[self.score_mode]
         motion, residual, bits = (round(256 * w) for w in (self.motion_weight, self.residual_weight, self.bits_weight))
         return motion, residual, bits

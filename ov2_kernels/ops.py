@@ -326,6 +326,24 @@ def block_energies(
     return result
 
 
+def change_scores(
+    luma: ArrayOrTensor,
+    group_edges: ArrayOrTensor,
+    *,
+    patch: int = 14,
+    threads: int | None = None,
+    backend: str = "auto",
+) -> ArrayOrTensor:
+    """Scores the blocks by how much more they changed, since the sample before, than their place does otherwise.
+
+    ``luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]``. Returns int32 ``[N, hb, wb]``, at most 65535,
+    zero in each group's first sample: in the stead of what :func:`fuse_scores` returns. Source: algorithm, section 6.
+    """
+    luma = _check("luma", luma, "uint8", (None, None, None))
+    _check_planes("luma", luma, patch)
+    return _run("change_scores", backend, (luma, check_edges(group_edges, len(luma))), threads, patch=patch)
+
+
 def fuse_scores(
     residual: ArrayOrTensor,
     motion_energy: ArrayOrTensor,

@@ -44,7 +44,7 @@ class CodecTokens:
     config: CodecConfig
     #: ``codec``, ``estimated`` or ``none``
     motion_source: str
-    #: ``estimated``, or ``none`` where nothing was selected
+    #: ``estimated``, or ``none`` where no bits were looked at
     bits_source: str
     #: samples that the decoder could not give, for which the next picture stands in, int64
     substituted_frames: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))

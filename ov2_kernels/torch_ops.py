@@ -16,6 +16,7 @@ from . import ops
 _HOST_BACKENDS = {"rope_frequencies": "reference"}
 _TENSORS = {
     "block_energies": "Tensor luma, Tensor prev_luma, Tensor motion, Tensor packet_bytes",
+    "change_scores": "Tensor luma, Tensor group_edges",
     "fuse_scores": "Tensor residual, Tensor motion_energy, Tensor bits, Tensor group_edges",
     "select_blocks": "Tensor scores, Tensor group_edges",
     "pack_canvases": "Tensor frames, Tensor selected, Tensor frame_ids",
@@ -24,6 +25,7 @@ _TENSORS = {
 }
 _OPTIONS = {
     "block_energies": "int patch",
+    "change_scores": "int patch",
     "fuse_scores": "int[] weights, int patch",
     "select_blocks": "int images_per_group, str selection",
     "pack_canvases": "int patch",
@@ -32,6 +34,7 @@ _OPTIONS = {
 }
 _RESULTS = {
     "block_energies": "(Tensor, Tensor, Tensor)",
+    "change_scores": "Tensor",
     "fuse_scores": "Tensor",
     "select_blocks": "Tensor",
     "pack_canvases": "(Tensor, Tensor)",
@@ -86,7 +89,7 @@ def _on_device(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str,
     module = ops.load_backend("triton")
     home = tensors[0].device
     device = home if home.type == "cuda" else module.default_device()
-    if stage in ("fuse_scores", "select_blocks"):
+    if stage in ("change_scores", "fuse_scores", "select_blocks"):
         # The edges stay on the host, or come to it for the number of canvases.
         *tensors_, edges = tensors
         edges = edges.cpu() if stage == "select_blocks" else edges
@@ -100,6 +103,12 @@ def _block_energies(luma: Any, *_: Any, patch: int, **__: Any) -> tuple[torch.Te
     n, height, width = luma.shape
     shape = (n, height // (2 * patch), width // (2 * patch))
     return tuple(luma.new_empty(shape, dtype=dtype) for dtype in (torch.int32, torch.int32, torch.int64))
+
+
+def _change_scores(luma: Any, *_: Any, patch: int, **__: Any) -> torch.Tensor:
+    n, height, width = luma.shape
+    scores: torch.Tensor = luma.new_empty((n, height // (2 * patch), width // (2 * patch)), dtype=torch.int32)
+    return scores
 
 
 def _fuse_scores(residual: Any, *_: Any, **__: Any) -> torch.Tensor:
@@ -144,6 +153,7 @@ def _register(stage: str, fake: Callable[..., Any]) -> None:
 
 _FAKES: dict[str, Callable[..., Any]] = {
     "block_energies": _block_energies,
+    "change_scores": _change_scores,
     "fuse_scores": _fuse_scores,
     "select_blocks": _select_blocks,
     "pack_canvases": _pack_canvases,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Trace:
     residual: Array
     motion: Array
     bits: Array
-    #: int32 ``[N, hb, wb]``, as ``fuse_scores`` returns it
+    #: int32 ``[N, hb, wb]``, as ``fuse_scores`` or ``change_scores`` returns it
     scores: Array
     #: source block of each block of each canvas, int64 ``[C, hb * wb]``: ``sample * hb * wb + block``
     selected: Array
@@ -70,29 +71,18 @@ def trace_tokens(
         width,
         info=info,
         threads=config.threads,
-        motion_source="none" if config.score_mode == "framediff" else config.motion_source,
+        motion_source=config.motion_wanted,
         progress=progress,
         backend=backend,
     )
+    how: dict[str, Any] = {"patch": config.patch, "threads": config.threads, "backend": backend}
     residual, motion, bits = ops.block_energies(
-        samples.luma,
-        samples.prev_luma,
-        samples.motion,
-        samples.packet_bytes,
-        patch=config.patch,
-        threads=config.threads,
-        backend=backend,
+        samples.luma, samples.prev_luma, samples.motion, samples.packet_bytes, **how
     )
-    scores = ops.fuse_scores(
-        residual,
-        motion,
-        bits,
-        tokens.group_edges,
-        weights=config.weights,
-        patch=config.patch,
-        threads=config.threads,
-        backend=backend,
-    )
+    if config.score_mode == "change":
+        scores = ops.change_scores(samples.luma, tokens.group_edges, **how)
+    else:
+        scores = ops.fuse_scores(residual, motion, bits, tokens.group_edges, weights=config.weights, **how)
     return Trace(info, samples, residual, motion, bits, scores, _selected(tokens))
 
 

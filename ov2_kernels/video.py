@@ -85,7 +85,7 @@ def tokenize_video(
     options: dict[str, Any] = {
         "info": info,
         "threads": threads,
-        "motion_source": "none" if config.score_mode == "framediff" else config.motion_source,
+        "motion_source": config.motion_wanted,
         "progress": None if progress is None else lambda done: progress("read", done, len(frame_ids)),
         "backend": backend,
     }
@@ -94,18 +94,12 @@ def tokenize_video(
     else:
         samples = uploader.read_to_device(path, frame_ids, height, width, device, **options)
     watch.lap("read")
-    energies = ops.block_energies(
-        samples.luma,
-        samples.prev_luma,
-        samples.motion,
-        samples.packet_bytes,
-        patch=config.patch,
-        threads=threads,
-        backend=backend,
-    )
-    scores = ops.fuse_scores(
-        *energies, group_edges, weights=config.weights, patch=config.patch, threads=threads, backend=backend
-    )
+    how: dict[str, Any] = {"patch": config.patch, "threads": threads, "backend": backend}
+    if config.score_mode == "change":
+        scores = ops.change_scores(samples.luma, group_edges, **how)
+    else:
+        energies = ops.block_energies(samples.luma, samples.prev_luma, samples.motion, samples.packet_bytes, **how)
+        scores = ops.fuse_scores(*energies, group_edges, weights=config.weights, **how)
     watch.lap("score")
     selected = ops.select_blocks(
         scores,
@@ -135,7 +129,7 @@ def tokenize_video(
         codec=info.codec,
         config=config,
         motion_source=samples.motion_source,
-        bits_source="estimated",
+        bits_source="none" if config.score_mode == "change" else "estimated",
         substituted_frames=frame_ids[samples.substituted],
         timings=watch.timings,
         video=os.fsdecode(path),

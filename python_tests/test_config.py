@@ -18,6 +18,8 @@ def test_presets():
     assert CodecConfig.preset("frames_384").max_samples == 384
     assert CodecConfig.preset("frames_768").max_samples == 768
     assert CodecConfig.preset("dense").max_samples == 512
+    assert CodecConfig.preset("dense", target_canvas=8).max_samples == 512
+    assert CodecConfig.preset("dense", target_canvas=64).max_samples == 1024
     assert CodecConfig.preset("dense", patch=16).patch == 16
     with pytest.raises(ValueError, match="preset must be one of default, frames_384, frames_768, dense, got 'huge'"):
         CodecConfig.preset("huge")
@@ -38,7 +40,7 @@ def test_presets():
         ("sampling", "random", "sampling must be one of peaks, uniform, near_keyframes, got 'random'"),
         ("partition", "gop", "partition must be one of energy, uniform, fixed, got 'gop'"),
         ("selection", "best", "selection must be one of stretches, global, got 'best'"),
-        ("score_mode", "x", "score_mode must be one of fused, framediff, motion, residual, bits, got 'x'"),
+        ("score_mode", "x", "score_mode must be one of fused, framediff, motion, residual, bits, change, got 'x'"),
         ("motion_source", "x", "motion_source must be one of auto, estimated, none, got 'x'"),
         ("avoid_keyframes", 1, "avoid_keyframes must be True or False, got 1"),
         ("start_time", -1.0, "start_time must be a number of at least 0, got -1.0"),

@@ -60,6 +60,17 @@ def test_native_equals_the_reference_on_the_same_pixels(name, clip_path, monkeyp
     check_invariants(got, got.config)
 
 
+def test_change_is_scored_alike_by_every_backend(clip_path, monkeypatch):
+    config = CodecConfig.preset("dense", **{**SMALL, "group_size": 16})
+    got = tokenize_video(clip_path("hevc"), config)
+    monkeypatch.setattr("ov2_kernels.reference.read_samples", native.read_samples)
+    expected = tokenize_video(clip_path("hevc"), config, backend="reference")
+    assert_same(got.src_patch_position, expected.src_patch_position)
+    assert_same(got.canvases, expected.canvases)
+    assert got.motion_source == expected.motion_source == "none", "nothing is estimated for nothing"
+    assert len(got.frame_ids) == got.total_frames == 40
+
+
 @pytest.mark.parametrize("patch", [14, 16])
 @pytest.mark.parametrize(
     "options",
@@ -67,6 +78,7 @@ def test_native_equals_the_reference_on_the_same_pixels(name, clip_path, monkeyp
         {"sampling": "uniform", "partition": "fixed"},
         {"score_mode": "framediff", "selection": "global"},
         {"score_mode": "bits", "sampling": "near_keyframes"},
+        {"score_mode": "change", "min_samples": 30},
         {"images_per_group": 1, "partition": "uniform"},
         {"images_per_group": 8},
         {"sample_fps": 10.0, "start_time": 0.3, "end_time": 1.0},
@@ -76,7 +88,10 @@ def test_every_setting_keeps_the_promises(options, patch, clip_path):
     config = CodecConfig(**{**SMALL, **options}, patch=patch)
     tokens = tokenize_video(clip_path("h264_bframes"), config)
     check_invariants(tokens, config)
-    assert tokens.motion_source == ("none" if config.score_mode == "framediff" else "codec")
+    assert tokens.motion_source == ("none" if config.score_mode in ("framediff", "change") else "codec")
+    assert tokens.bits_source == ("none" if config.score_mode == "change" else "estimated")
+    if "min_samples" in options:
+        assert len(tokens.frame_ids) == 30
 
 
 def test_real_clip_fills_its_budget(real_clip):

@@ -34,11 +34,12 @@ def pipeline(luma, prev_luma, motion, packet_bytes, group_edges, frames, frame_i
     how = {"patch": PATCH, "backend": backend}
     energies = ops.block_energies(luma, prev_luma, motion, packet_bytes, **how)
     scores = ops.fuse_scores(*energies, group_edges, **how)
+    changes = ops.change_scores(luma, group_edges, **how)
     selected = ops.select_blocks(scores, group_edges, backend=backend)
     canvases, sources = ops.pack_canvases(frames, selected, frame_ids, **how)
     values, positions = ops.pack_pixel_values(frames, selected, frame_ids, table, **how)
     rope = ops.rope_frequencies(positions, 64, backend="auto" if backend == "native" else backend)
-    return (*energies, scores, selected, canvases, sources, values, positions, *rope)
+    return (*energies, scores, changes, selected, canvases, sources, values, positions, *rope)
 
 
 def as_tensors(arrays, device=DEVICE):
@@ -102,7 +103,7 @@ def test_auto_is_native_on_the_host(monkeypatch):
     pipeline(**as_tensors(make_inputs(), "cpu"))
     assert names == []
     pipeline(**as_tensors(make_inputs(), "cpu"), backend="triton")
-    assert len(names) == 10
+    assert len(names) == 13
 
 
 @needs_gpu
@@ -110,7 +111,7 @@ def test_auto_is_triton_on_a_gpu(monkeypatch):
     names = launched(monkeypatch)
     pipeline(**as_tensors(make_inputs()))
     assert HAS_GPU
-    assert len(names) == 10
+    assert len(names) == 13
 
 
 def test_wrong_tensors_are_named():

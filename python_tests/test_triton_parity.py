@@ -87,6 +87,32 @@ def test_fuse_scores(data, seed, n, grid, patch, high, weights):
     check("fuse_scores", residual, motion, bits, data.draw(group_edges(n)), weights=weights, patch=patch)
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    data=st.data(),
+    seed=SEEDS,
+    n=st.sampled_from([1, 2, 3, 9]),
+    grid=SMALL_GRIDS,
+    patch=PATCHES,
+    spread=st.sampled_from([1, 6, 40, 256]),
+)
+def test_change_scores(data, seed, n, grid, patch, spread):
+    rng = np.random.default_rng(seed)
+    luma = rng.integers(0, spread, (n, 2 * patch * grid[0], 2 * patch * grid[1]), dtype=np.uint8)
+    check("change_scores", luma, data.draw(group_edges(n)), patch=patch)
+
+
+@pytest.mark.parametrize(("n", "grid", "patch"), [(3, (13, 21), 2), (4, (2, 2), 18), (40, (1, 2), 6)])
+def test_change_scores_of_many(n, grid, patch):
+    """More blocks than a tile holds, a patch that is no power of two, a long group; one without candidates."""
+    rng = np.random.default_rng(5)
+    luma = rng.integers(0, 256, (n, 2 * patch * grid[0], 2 * patch * grid[1]), dtype=np.uint8)
+    luma[:, : 2 * patch] //= 8
+    with sanitized():
+        check("change_scores", luma, np.array([0, n - 1, n]), patch=patch)
+    check("change_scores", non_contiguous(luma), np.array([0, n]), patch=patch)
+
+
 @pytest.mark.parametrize(("shape", "edges"), [((140, 1, 2), np.arange(141)), ((2, 41, 31), np.array([0, 2]))])
 def test_fuse_scores_of_many(shape, edges):
     """More groups, then more candidates, than a tile holds."""

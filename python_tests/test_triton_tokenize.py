@@ -16,6 +16,14 @@ CONFIG = CodecConfig(
 )
 
 
+def test_change_is_scored_on_the_device(clip_path):
+    config = CONFIG.replace(score_mode="change")
+    got = tokenize_video(clip_path("h264_bframes"), config, device=DEVICE, backend="triton").numpy()
+    expected = tokenize_video(clip_path("h264_bframes"), config)
+    assert_same(got.src_patch_position, expected.src_patch_position)
+    assert_same(got.canvases, expected.canvases)
+
+
 @pytest.mark.parametrize("chunk", [1, 5, 32])
 def test_samples_arrive(clip_path, chunk, monkeypatch):
     monkeypatch.setattr(device_module, "CHUNK", chunk)

@@ -46,6 +46,15 @@ def test_trace_is_what_the_tokens_were_chosen_by(tokens):
     assert trace.kept.sum() == tokens.num_tokens, "no block is kept twice"
 
 
+def test_a_trace_of_tokens_scored_by_change(clip_path):
+    tokens = tokenize_video(clip_path("vp9"), **SMALL, score_mode="change")
+    trace = trace_tokens(tokens)
+    np.testing.assert_array_equal(trace.selected, ops.select_blocks(trace.scores, tokens.group_edges))
+    data = page_data(tokens.to_html())
+    np.testing.assert_array_equal(unpack(data["scores"], "<u2"), trace.scores.ravel())
+    assert not any("vectors" in text for text in data["warnings"]), "none were looked for"
+
+
 def test_trace_of_another_video_is_refused(tokens, clip_path):
     with pytest.raises(ValueError, match="is not the video of these tokens"):
         trace_tokens(tokens, clip_path("h264_rotated_90"))

@@ -2,6 +2,7 @@
 
 #include "kernels/block_bits.h"
 #include "kernels/block_energies.h"
+#include "kernels/change_scores.h"
 #include "kernels/fuse_scores.h"
 #include "kernels/pack_canvases.h"
 #include "kernels/pack_pixel_values.h"
@@ -143,6 +144,20 @@ Array<int64_t> block_bits(const Array<int64_t>& cells, const Array<int64_t>& edg
     return bits;
 }
 
+Array<int32_t> change_scores(const Array<uint8_t>& luma, const Array<int64_t>& group_edges, int64_t patch,
+                             int threads) {
+    Geometry g = geometry(luma, patch);
+    require_shape(luma, "luma", {g.frames, g.height, g.width});
+    require_edges(group_edges, g.frames);
+    Array<int32_t> scores(std::vector<py::ssize_t>{g.frames, g.blocks_y(), g.blocks_x()});
+    int32_t* data = scores.mutable_data();
+    {
+        py::gil_scoped_release release;
+        kernels::change_scores(g, luma.data(), group_edges.data(), group_edges.size() - 1, threads, data);
+    }
+    return scores;
+}
+
 Array<int32_t> fuse_scores(const Array<int32_t>& residual, const Array<int32_t>& motion_energy,
                            const Array<int64_t>& bits, const Array<int64_t>& group_edges,
                            int64_t motion_weight, int64_t residual_weight, int64_t bits_weight, int64_t patch,
@@ -248,6 +263,8 @@ void bind_kernels(py::module_& m) {
     m.def("block_bits", &block_bits, py::arg("cells").noconvert(), py::arg("edges_y").noconvert(),
           py::arg("edges_x").noconvert(), py::arg("height"), py::arg("width"), py::arg("patch"),
           py::arg("threads"));
+    m.def("change_scores", &change_scores, py::arg("luma").noconvert(), py::arg("group_edges").noconvert(),
+          py::arg("patch"), py::arg("threads"));
     m.def("fuse_scores", &fuse_scores, py::arg("residual").noconvert(), py::arg("motion_energy").noconvert(),
           py::arg("bits").noconvert(), py::arg("group_edges").noconvert(), py::arg("motion_weight"),
           py::arg("residual_weight"), py::arg("bits_weight"), py::arg("patch"), py::arg("threads"));

@@ -5,6 +5,7 @@
 
 from .block_bits import block_bits
 from .block_energies import block_energies
+from .change_scores import change_scores
 from .fuse_scores import fuse_scores
 from .pack_canvases import pack_canvases
 from .pack_pixel_values import pack_pixel_values
@@ -18,6 +19,7 @@ from .select_blocks import select_blocks
 __all__ = [
     "block_bits",
     "block_energies",
+    "change_scores",
     "fuse_scores",
     "pack_canvases",
     "pack_pixel_values",

@@ -147,11 +147,7 @@ def _warnings(tokens: CodecTokens, info: VideoInfo) -> list[str]:
         warnings.append("The stream tells no times: they are counted from its frame rate.")
     if tokens.motion_source == "estimated":
         warnings.append(f"The motion vectors are estimated: none are exported for {info.codec}.")
-    if (
-        tokens.motion_source == "none"
-        and tokens.config.motion_source != "none"
-        and tokens.config.score_mode != "framediff"
-    ):
+    if tokens.motion_source == "none" and tokens.config.motion_wanted != "none":
         warnings.append("There are no motion vectors: every picture is a keyframe.")
     if len(tokens.canvases) < tokens.config.target_canvas:
         warnings.append(
@@ -164,7 +160,7 @@ def _arrays(tokens: CodecTokens, trace: Trace) -> dict[str, Any]:
     """Everything that comes in numbers, as little-endian integers in base64."""
     info, samples = trace.info, trace.samples
     block = 2 * tokens.config.patch
-    full = 65535 * max(1, sum(tokens.config.weights))
+    full = 65535 if tokens.config.score_mode == "change" else 65535 * sum(tokens.config.weights)
     bars, types, per_bar = _timeline(info)
     return {
         "bars": _base64(bars, "<u4"),

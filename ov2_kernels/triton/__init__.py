@@ -6,6 +6,7 @@ pipeline that keeps ``group_edges`` on the host never waits. ``threads`` is ther
 """
 
 from .block_energies import block_energies
+from .change_scores import change_scores
 from .fuse_scores import fuse_scores
 from .launch import default_device
 from .pack_canvases import pack_canvases
@@ -15,6 +16,7 @@ from .select_blocks import select_blocks
 
 __all__ = [
     "block_energies",
+    "change_scores",
     "default_device",
     "fuse_scores",
     "pack_canvases",

@@ -1,0 +1,84 @@
+"""One score from what changed since the sample before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ov2_kernels import native, ops, reference
+
+from parity import assert_same
+from strategies import GRIDS, PATCHES, SEEDS, group_edges, non_contiguous
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    data=st.data(),
+    seed=SEEDS,
+    n=st.sampled_from([1, 2, 3, 11]),
+    grid=GRIDS,
+    patch=PATCHES,
+    spread=st.sampled_from([1, 5, 6, 40, 256]),
+    threads=st.sampled_from([1, 3]),
+)
+def test_native_equals_the_reference(data, seed, n, grid, patch, spread, threads):
+    rng = np.random.default_rng(seed)
+    luma = rng.integers(0, spread, (n, 2 * patch * grid[0], 2 * patch * grid[1]), dtype=np.uint8)
+    edges = data.draw(group_edges(n))
+    got = native.change_scores(luma, edges, patch=patch, threads=threads)
+    assert_same(got, reference.change_scores(luma, edges, patch=patch))
+    assert_same(native.change_scores(non_contiguous(luma), edges, patch=patch, threads=threads), got)
+    assert not got[edges[:-1]].any(), "the first sample of a group is no candidate"
+
+
+@pytest.mark.parametrize("patch", [146, 256])
+def test_blocks_too_high_for_one_sum_of_16_bits(patch):
+    luma = np.zeros((3, 2 * patch, 4 * patch), np.uint8)
+    luma[1, :, : 2 * patch] = 255
+    got = native.change_scores(luma, np.array([0, 3]), patch=patch)
+    assert_same(got, reference.change_scores(luma, np.array([0, 3]), patch=patch))
+    assert got[1:, 0, 0].min() > 32000
+
+
+def calm(n, rows=3, columns=5):
+    return np.full((n, 28 * rows, 28 * columns), 100, np.uint8)
+
+
+def score(luma):
+    return ops.change_scores(luma, np.array([0, len(luma)]))
+
+
+def test_a_change_counts_when_it_comes_and_when_it_goes():
+    luma = calm(9)
+    luma[4:6, 30:50, 60:80] += 40
+    expected = np.zeros((9, 3, 5), bool)
+    expected[[4, 6], 1, 2] = True
+    np.testing.assert_array_equal(score(luma) == 65535, expected)
+    assert not score(luma)[~expected].any()
+
+
+def test_noise_and_what_the_whole_picture_does_count_nothing():
+    luma = calm(9) + np.random.default_rng(1).integers(0, 5, (9, 84, 140), dtype=np.uint8)
+    assert not score(luma).any()
+    luma = calm(9)
+    luma[5] += 60  # a flash
+    assert not score(luma).any()
+
+
+def test_what_a_place_always_does_counts_less_than_what_it_seldom_does():
+    luma = calm(20).astype(int)
+    luma[::2, :28, :28] += 80  # flickers all the time
+    luma[10, 60:70, 100:110] += 20  # once, and faintly
+    scores = score(luma.astype(np.uint8))
+    assert scores[10, 2, 3] == 65535
+    assert 0 < scores[1:, 0, 0].max() <= 32767
+
+
+def test_wrong_inputs_are_named():
+    with pytest.raises(ValueError, match="luma must be uint8"):
+        ops.change_scores(calm(3).astype(int), np.array([0, 3]))
+    with pytest.raises(ValueError, match=r"multiples of 2 \* patch"):
+        ops.change_scores(calm(3)[:, :-1], np.array([0, 3]))
+    with pytest.raises(ValueError, match="group_edges must rise"):
+        ops.change_scores(calm(3), np.array([0, 2]))
