@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +55,7 @@ def fresh_directory(target: Path) -> Iterator[Path]:
     Where the block raises, or the exchange fails, ``target`` stays what it was and nothing is left beside it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}"
+    temporary = target.parent / f".{target.name}.{os.urandom(6).hex()}"
     replaced = temporary.with_name(temporary.name + ".replaced")
     temporary.mkdir()
     try:
@@ -82,7 +81,7 @@ def fresh_file(target: Path) -> Iterator[Path]:
     Where the block raises, ``target`` stays what it was and nothing is left beside it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{secrets.token_hex(6)}.{target.name}"
+    temporary = target.parent / f".{os.urandom(6).hex()}.{target.name}"
     try:
         yield temporary
         temporary.replace(target)
