@@ -160,10 +160,18 @@ def describe(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
         "substituted_frames": [int(t) for t in tokens.substituted_frames],
         "motion_source": tokens.motion_source,
         "bits_source": tokens.bits_source,
+        "exact_pictures": tokens.exact_pictures,
         "evidence": tokens.evidence,
         "video": tokens.video,
         "config": dataclasses.asdict(tokens.config),
     }
+
+
+def _edges(groups: list[dict[str, Any]]) -> Array | None:
+    """Where groups begin and the last one ends; None in directories that do not tell."""
+    if not all("group_start_idx" in group and "group_end_idx" in group for group in groups):
+        return None
+    return np.array([*(g["group_start_idx"] for g in groups), groups[-1]["group_end_idx"]], dtype=np.int64)
 
 
 def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
@@ -214,6 +222,8 @@ def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
             timings=meta["timing_sec"],
             evidence=str(meta.get("evidence", "codec")),
             video=str(meta.get("video", "")),
+            exact_pictures=int(meta.get("exact_pictures", 0)),
+            sample_edges=_edges(groups),
         )
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{root}: meta.json lacks what ov2_kernels writes there: {error!r}") from error

@@ -240,6 +240,7 @@ def _tokenize(args: argparse.Namespace) -> int:
             "tokens": tokens.num_tokens,
             "motion_source": tokens.motion_source,
             "bits_source": tokens.bits_source,
+            "exact_pictures": tokens.exact_pictures,
             "substituted_frames": len(tokens.substituted_frames),
             "seconds": dict(tokens.timings),
         }

@@ -15,6 +15,8 @@ PARTITION = ("energy", "uniform", "fixed")
 SCORE_MODE = ("fused", "framediff", "motion", "residual", "bits", "change")
 SELECTION = ("stretches", "global")
 MOTION_SOURCE = ("auto", "estimated", "none")
+BITS_SOURCE = ("exact", "estimated")
+PROFILE = ("default", "readiness")
 
 #: Weights of motion, residual and bits, in 1/256, for the score modes that fix them.
 _FIXED_WEIGHTS = {"framediff": (0, 256, 0), "motion": (256, 0, 0), "residual": (0, 256, 0), "bits": (0, 0, 256)}
@@ -62,10 +64,14 @@ class CodecConfig:
     motion_weight: float = _field(1.0, "weight of motion in the fused score, in steps of 1/256")
     residual_weight: float = _field(1.0, "weight of the residual in the fused score")
     bits_weight: float = _field(1.0, "weight of the bits in the fused score")
+    # section 12
+    bits_source: str = _field("exact", "bits: off the bitstream where it can be read, or always estimated", BITS_SOURCE)
     # section 7
     selection: str = _field(
         "stretches", "P-canvases from stretches of equal saliency, or from the whole group", SELECTION
     )
+    # section 13
+    profile: str = _field("default", "readiness: the selection of codec-video-prep, by bits alone", PROFILE)
     # how, not what
     threads: int | None = _field(None, "threads for decoding and kernels; all processors of this process by default")
 
@@ -101,6 +107,10 @@ class CodecConfig:
         if not isinstance(self.avoid_keyframes, bool):
             raise ValueError(f"avoid_keyframes must be True or False, got {self.avoid_keyframes!r}")
         self._check_times()
+        if self.profile == "readiness":
+            for name in ("start_time", "end_time", "sample_fps"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"profile readiness takes no {name}, got {getattr(self, name)}")
         for name in ("motion_weight", "residual_weight", "bits_weight"):
             self._check_number(name, 0.0)
         if not 0 < sum(self.weights) <= 32767:
@@ -161,6 +171,11 @@ class CodecConfig:
     def motion_wanted(self) -> str:
         """``motion_source``, but ``none`` where the score looks at no vectors."""
         return "none" if self.score_mode in ("framediff", "change") else self.motion_source
+
+    @property
+    def bits_wanted(self) -> bool:
+        """Whether the score looks at bits."""
+        return self.profile == "readiness" or (self.score_mode != "change" and self.weights[2] > 0)
 
     @property
     def weights(self) -> tuple[int, int, int]:

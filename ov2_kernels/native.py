@@ -169,6 +169,11 @@ def bit_cost(
     return BitCost(np.array(frame_indices, dtype=np.int64), **out)
 
 
+def bad_frames(frames: Array, *, threads: int = 1) -> Array:
+    """Twin of :func:`ov2_kernels.reference.bad_frames`."""
+    return _core.bad_frames(_as(frames, "uint8"), threads).astype(bool)
+
+
 def block_bits(
     cells: Array, edges_y: Array, edges_x: Array, height: int, width: int, *, patch: int = 14, threads: int = 1
 ) -> Array:

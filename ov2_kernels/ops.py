@@ -295,6 +295,19 @@ def block_bits(
     return bits
 
 
+def bad_frames(frames: Array, *, threads: int | None = None, backend: str = "auto") -> Array:
+    """Tells frames that are black, flat or green throughout.
+
+    ``frames`` uint8 ``[N, H, W, 3]``, RGB, with less than ``2**23`` pixels each. Returns bool ``[N]``.
+    Source: algorithm, section 13.
+    """
+    frames = _check("frames", frames, "uint8", (None, None, None, 3))
+    if not 0 < frames.shape[1] * frames.shape[2] < 2**23:
+        raise ValueError(f"frames must have from 1 to 2**23 - 1 pixels, got {list(frames.shape[1:3])}")
+    bad: Array = _host_backend(backend).bad_frames(frames, threads=resolve_threads(threads))
+    return bad
+
+
 def block_energies(
     luma: ArrayOrTensor,
     prev_luma: ArrayOrTensor,

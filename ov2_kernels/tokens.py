@@ -44,7 +44,7 @@ class CodecTokens:
     config: CodecConfig
     #: ``codec``, ``estimated`` or ``none``
     motion_source: str
-    #: ``estimated``, or ``none`` where no bits were looked at
+    #: ``exact`` (read off the bitstream), ``estimated``, ``mixed``, or ``none`` where no bits were looked at
     bits_source: str
     #: samples that the decoder could not give, for which the next picture stands in, int64
     substituted_frames: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -54,6 +54,10 @@ class CodecTokens:
     evidence: str = "codec"
     #: the path of the video, as it was given
     video: str = ""
+    #: samples whose bits are exact; those of the others are estimated
+    exact_pictures: int = 0
+    #: first sample of each group and the end of the last, where canvases do not tell: int64 ``[groups + 1]``
+    sample_edges: Array | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -67,7 +71,9 @@ class CodecTokens:
 
     @property
     def group_edges(self) -> Array:
-        """First sample of each group, and the number of samples, int64 ``[groups + 1]``."""
+        """First sample of each group, and the end of the last, int64 ``[groups + 1]``."""
+        if self.sample_edges is not None:
+            return self.sample_edges
         hp, wp = self.grid
         # A group's samples run from the frame of its I-canvas up to that of the next.
         first_frames = self.src_patch_position[np.flatnonzero(self.canvas_kinds == "I") * hp * wp, 0]

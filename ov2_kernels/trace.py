@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from . import ops
+from .bits import exact_bits
+from .choose import score_inputs
 from .media import Array, Samples, VideoInfo
 from .tokens import CodecTokens
 
@@ -51,6 +53,8 @@ def trace_tokens(
     tokens = tokens.numpy()
     if tokens.evidence != "codec":
         raise ValueError(f"only codec-stream tokens can be traced: these are {tokens.evidence}, kept whole")
+    if tokens.config.profile != "default":
+        raise ValueError(f"tokens of the profile {tokens.config.profile} cannot be traced")
     path = tokens.video if video is None else os.fsdecode(video)
     if not path:
         raise ValueError("video must be given: these tokens do not know where theirs lies")
@@ -75,10 +79,9 @@ def trace_tokens(
         progress=progress,
         backend=backend,
     )
+    exact, known = exact_bits(path, info, tokens.frame_ids, height, width, config, backend=backend)
+    residual, motion, bits = score_inputs(samples, exact, known, config, config.threads, backend)
     how: dict[str, Any] = {"patch": config.patch, "threads": config.threads, "backend": backend}
-    residual, motion, bits = ops.block_energies(
-        samples.luma, samples.prev_luma, samples.motion, samples.packet_bytes, **how
-    )
     if config.score_mode == "change":
         scores = ops.change_scores(samples.luma, tokens.group_edges, **how)
     else:

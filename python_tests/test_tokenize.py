@@ -88,8 +88,9 @@ def test_every_setting_keeps_the_promises(options, patch, clip_path):
     config = CodecConfig(**{**SMALL, **options}, patch=patch)
     tokens = tokenize_video(clip_path("h264_bframes"), config)
     check_invariants(tokens, config)
-    assert tokens.motion_source == ("none" if config.score_mode in ("framediff", "change") else "codec")
-    assert tokens.bits_source == ("none" if config.score_mode == "change" else "estimated")
+    assert tokens.motion_source == ("none" if config.score_mode in ("framediff", "change", "bits") else "codec")
+    looks_at_bits = config.score_mode != "change" and config.weights[2] > 0
+    assert tokens.bits_source == ("exact" if looks_at_bits else "none")
     if "min_samples" in options:
         assert len(tokens.frame_ids) == 30
 
@@ -99,9 +100,9 @@ def test_real_clip_fills_its_budget(real_clip):
     check_invariants(tokens, CodecConfig())
     assert tokens.canvases.shape == (32, 280, 504, 3)
     assert tokens.num_tokens == 32 * 10 * 18
-    assert (tokens.motion_source, tokens.bits_source, tokens.codec) == ("codec", "estimated", "h264")
+    assert (tokens.motion_source, tokens.bits_source, tokens.codec) == ("codec", "exact", "h264")
     assert_same(tokens.timestamps, tokens.frame_ids / 25.0)
-    assert set(tokens.timings) == {"probe", "plan", "read", "score", "select", "pack", "total"}
+    assert set(tokens.timings) == {"probe", "plan", "bits", "read", "score", "select", "pack", "total"}
     assert tokens.timings["total"] == pytest.approx(sum(v for k, v in tokens.timings.items() if k != "total"), rel=0.01)
     # A block of a canvas is the block of the frame that its position names.
     t, h, w = tokens.src_patch_position.reshape(32, 20, 36, 3)[2, 6, 8]
@@ -146,7 +147,8 @@ def test_progress_reports_and_may_stop(real_clip):
     seen = []
     tokenize_video(real_clip, progress=lambda *event: seen.append(event))
     assert seen
-    assert all(stage == "read" and 0 <= done <= total == 132 for stage, done, total in seen)
+    assert {stage for stage, _, _ in seen} == {"bits", "read"}
+    assert all(0 <= done <= total == 132 for _, done, total in seen)
 
     def stop(*_):
         raise RuntimeError("enough")
@@ -209,3 +211,53 @@ def test_backends_by_name(clip_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ov2_kernels.native", None)
     with pytest.raises(BackendUnavailableError, match="the backend 'native' cannot be loaded"):
         tokenize_video(clip_path("h264_bframes"), backend="native")
+
+
+def test_bits_alone_are_known_before_anything_is_decoded(clip_path, monkeypatch):
+    read = []
+    whole = ops.read_samples
+
+    def record(path, frame_ids, *args, **options):
+        read.append(frame_ids)
+        return whole(path, frame_ids, *args, **options)
+
+    monkeypatch.setattr(ops, "read_samples", record)
+    options = {**SMALL, "score_mode": "bits", "sampling": "uniform", "images_per_group": 2, "selection": "global"}
+    tokens = tokenize_video(clip_path("h264_bframes"), **options)
+    assert (tokens.bits_source, tokens.exact_pictures) == ("exact", len(tokens.frame_ids))
+    assert_same(read[0], np.unique(tokens.src_patch_position[:, 0]).astype(np.int64))
+    assert len(read[0]) < len(tokens.frame_ids)
+    # What is selected is what is selected with everything decoded.
+    plain = ops.read_samples(clip_path("h264_bframes"), tokens.frame_ids, *tokens.canvases.shape[1:3])
+    info = ops.probe(clip_path("h264_bframes"))
+    bits = ops.block_bits(*ops.bit_cost(info.path, tokens.frame_ids).cells(info), *tokens.canvases.shape[1:3])
+    zeros = np.zeros(bits.shape, np.int32)
+    scores = ops.fuse_scores(zeros, zeros, bits, tokens.group_edges, weights=(0, 0, 256))
+    selected = ops.select_blocks(scores, tokens.group_edges, images_per_group=2, selection="global")
+    canvases, positions = ops.pack_canvases(plain.frames, selected, tokens.frame_ids)
+    assert_same(tokens.src_patch_position, positions)
+    assert_same(tokens.canvases, canvases)
+
+
+def test_pictures_that_cannot_be_parsed_are_estimated(clip_path, monkeypatch):
+    path = clip_path("h264_bframes")
+    whole = ops.bit_cost
+
+    def some(*args, **options):
+        cost = whole(*args, **options)
+        return dataclasses.replace(cost, status=("broken slice", *cost.status[1:-1], "broken slice"))
+
+    exact = tokenize_video(path, **SMALL)
+    monkeypatch.setattr(ops, "bit_cost", some)
+    for mode in ("fused", "bits"):
+        tokens = tokenize_video(path, **SMALL, score_mode=mode)
+        assert (tokens.bits_source, tokens.exact_pictures) == ("mixed", exact.exact_pictures - 2)
+    estimated = tokenize_video(path, **SMALL, bits_source="estimated")
+    assert (estimated.bits_source, estimated.exact_pictures) == ("estimated", 0)
+    assert exact.bits_source == "exact"
+
+
+@pytest.mark.parametrize("name", ["mpeg4_bframes", "h264_raw"])
+def test_streams_that_cannot_be_parsed_are_estimated(clip_path, name):
+    tokens = tokenize_video(clip_path(name), **SMALL)
+    assert (tokens.bits_source, tokens.exact_pictures) == ("estimated", 0)

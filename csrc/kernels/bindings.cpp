@@ -1,5 +1,6 @@
 #include "bindings.h"
 
+#include "kernels/bad_frames.h"
 #include "kernels/block_bits.h"
 #include "kernels/block_energies.h"
 #include "kernels/change_scores.h"
@@ -205,6 +206,19 @@ Array<int64_t> select_blocks(const Array<int32_t>& scores, const Array<int64_t>&
     return selected;
 }
 
+Array<uint8_t> bad_frames(const Array<uint8_t>& frames, int threads) {
+    require(frames.ndim() == 4 && frames.shape(3) == 3, "frames must be [N, H, W, 3]");
+    Geometry g{frames.shape(0), frames.shape(1), frames.shape(2), 2};
+    require(g.pixels() < (int64_t{1} << 23), "frames must have less than 2**23 pixels");
+    Array<uint8_t> bad(frames.shape(0));
+    uint8_t* data = bad.mutable_data();
+    {
+        py::gil_scoped_release release;
+        kernels::bad_frames(g, frames.data(), threads, data);
+    }
+    return bad;
+}
+
 py::tuple pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& selected,
                         const Array<int64_t>& frame_ids, int64_t patch, int threads) {
     Geometry g = geometry(frames, patch);
@@ -271,6 +285,7 @@ void bind_kernels(py::module_& m) {
     m.def("select_blocks", &select_blocks, py::arg("scores").noconvert(), py::arg("group_edges").noconvert(),
           py::arg("attenuation").noconvert(), py::arg("images_per_group"), py::arg("global_"),
           py::arg("threads"));
+    m.def("bad_frames", &bad_frames, py::arg("frames").noconvert(), py::arg("threads"));
     m.def("pack_canvases", &pack_canvases, py::arg("frames").noconvert(), py::arg("selected").noconvert(),
           py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"));
     m.def("pack_pixel_values", &pack_pixel_values<uint16_t>, py::arg("frames").noconvert(),

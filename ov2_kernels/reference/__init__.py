@@ -3,6 +3,7 @@
 ``README.md`` beside this file describes it; each module holds one stage, with the signature of its twins.
 """
 
+from .bad_frames import bad_frames
 from .block_bits import block_bits
 from .block_energies import block_energies
 from .change_scores import change_scores
@@ -17,6 +18,7 @@ from .sample_frames import sample_frames
 from .select_blocks import select_blocks
 
 __all__ = [
+    "bad_frames",
     "block_bits",
     "block_energies",
     "change_scores",

@@ -125,7 +125,7 @@ def _tables(tokens: CodecTokens, trace: Trace) -> dict[str, list[tuple[str, str]
             ("keyframes", f"{int(info.is_key.sum())}"),
             ("canvas", f"{width} x {height}"),
             ("motion vectors", f"{tokens.motion_source}"),
-            ("bits", f"{tokens.bits_source}"),
+            ("bits", f"{tokens.bits_source}, exact for {tokens.exact_pictures} of {len(tokens.frame_ids)} samples"),
         ],
         "Seconds per stage": [
             (name, f"{seconds:.4f}") for name, seconds in sorted(tokens.timings.items(), key=lambda t: t[0] == "total")

@@ -1,0 +1,222 @@
+"""From a video's packets to the blocks that are kept: which frames are looked at, read, scored, and in what order."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import bits, ops, readiness
+from .config import CodecConfig
+from .geometry import canvas_size
+from .media import Array, Samples, VideoInfo
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What goes onto the canvases, and where it comes from."""
+
+    #: the sampled frames, int64 ``[N]``
+    frame_ids: Array
+    #: those of them that were read
+    samples: Samples
+    #: source block of each block of each canvas among the samples read, int64 ``[C, hb * wb]``
+    selected: Any
+    #: first sample of each group and the end of the last, int64 ``[groups + 1]``
+    group_edges: Array
+    #: group of each canvas, int32 ``[C]``, and whether it is its ``I`` or a ``P``, ``U1`` ``[C]``
+    group_ids: Array
+    canvas_kinds: Array
+    #: of which samples the bits are exact, bool ``[N]``
+    exact: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Chooser:
+    """One video, and how to go about it."""
+
+    path: str | os.PathLike[str]
+    info: VideoInfo
+    config: CodecConfig
+    threads: int
+    backend: str
+    #: a torch device, or None
+    device: Any
+    #: called with the stage, how much of it is done and how much there is; or None
+    progress: Callable[[str, int, int], None] | None
+    #: called with the name of a stage when it ends
+    lap: Callable[[str], None]
+
+    def choose(self) -> Choice:
+        """The choice that the configuration asks for."""
+        return self._by_readiness() if self.config.profile == "readiness" else self._by_score()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the canvases."""
+        config = self.config
+        return canvas_size(self.info.height, self.info.width, patch=config.patch, max_pixels=config.max_pixels)
+
+    def _tell(self, stage: str, total: int) -> Callable[[int], None] | None:
+        progress = self.progress
+        return None if progress is None else lambda done: progress(stage, done, total)
+
+    def _read(self, frame_ids: Array, motion_source: str) -> Samples:
+        options: dict[str, Any] = {
+            "info": self.info,
+            "threads": self.threads,
+            "motion_source": motion_source,
+            "progress": self._tell("read", len(frame_ids)),
+            "backend": self.backend,
+        }
+        if self.device is None:
+            samples = ops.read_samples(self.path, frame_ids, *self.size, **options)
+        else:
+            device = importlib.import_module("ov2_kernels.device")
+            samples = device.read_to_device(self.path, frame_ids, *self.size, self.device, **options)
+        self.lap("read")
+        return samples
+
+    def _by_score(self) -> Choice:
+        config, info = self.config, self.info
+        frame_ids, range_start = ops.sample_frames(
+            info,
+            max_samples=config.max_samples,
+            sampling=config.sampling,
+            avoid_keyframes=config.avoid_keyframes,
+            start_time=config.start_time,
+            end_time=config.end_time,
+            sample_fps=config.sample_fps,
+            backend=self.backend,
+        )
+        edges = ops.partition_groups(
+            info,
+            frame_ids,
+            range_start,
+            partition=config.partition,
+            max_groups=config.max_groups,
+            group_size=config.group_size,
+            min_group_frames=config.min_group_frames,
+            max_group_frames=config.max_group_frames,
+            backend=self.backend,
+        )
+        self.lap("plan")
+        tell = self._tell("bits", len(frame_ids))
+        exact, known = bits.exact_bits(
+            self.path, info, frame_ids, *self.size, config, progress=tell, backend=self.backend
+        )
+        self.lap("bits")
+        if config.score_mode == "bits" and known.all():
+            # Nothing else counts, so nothing need be decoded to choose.
+            zeros = np.zeros(exact.shape, dtype=np.int32)
+            selected = self._select(self._fuse((zeros, zeros, exact), edges), edges)
+            samples, selected = self._read_chosen(frame_ids, selected, exact[0].size)
+        else:
+            samples = self._read(frame_ids, config.motion_wanted)
+            if config.score_mode == "change":
+                how: dict[str, Any] = {"patch": config.patch, "threads": self.threads, "backend": self.backend}
+                selected = self._select(ops.change_scores(samples.luma, edges, **how), edges)
+            else:
+                energies = score_inputs(samples, exact, known, config, self.threads, self.backend)
+                selected = self._select(self._fuse(energies, edges), edges)
+        counts = np.minimum(np.diff(edges), config.images_per_group)
+        kinds = np.full(int(counts.sum()), "P")
+        kinds[np.cumsum(counts) - counts] = "I"
+        group_ids = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known)
+
+    def _fuse(self, energies: tuple[Any, Any, Any], edges: Array) -> Any:
+        config = self.config
+        how: dict[str, Any] = {"patch": config.patch, "threads": self.threads, "backend": self.backend}
+        return ops.fuse_scores(*energies, edges, weights=config.weights, **how)
+
+    def _select(self, scores: Any, edges: Array) -> Any:
+        config = self.config
+        self.lap("score")
+        selected = ops.select_blocks(
+            scores,
+            edges,
+            images_per_group=config.images_per_group,
+            selection=config.selection,
+            threads=self.threads,
+            backend=self.backend,
+        )
+        self.lap("select")
+        return selected
+
+    def _read_chosen(self, frame_ids: Array, selected: Array, blocks: int) -> tuple[Samples, Any]:
+        """Reads the samples that give a block, and says where among them the selected blocks are."""
+        used, place = np.unique(selected // blocks, return_inverse=True)
+        samples = self._read(frame_ids[used], "none")
+        among = place.reshape(selected.shape) * blocks + selected % blocks
+        if self.device is not None:
+            among = importlib.import_module("torch").from_numpy(among).to(self.device)
+        return samples, among
+
+    def _by_readiness(self) -> Choice:
+        config, info = self.config, self.info
+        frame_ids = readiness.readiness_samples(info, config.max_samples, avoid_keyframes=config.avoid_keyframes)
+        self.lap("plan")
+        rules = readiness.ReadinessRules()
+        cost = bits.sample_costs(
+            self.path,
+            info,
+            frame_ids,
+            config,
+            progress=self._tell("bits", len(frame_ids)),
+            whole_bytes=rules.whole_bytes,
+            run_to_first_skipped=rules.run_to_first_skipped,
+            terminate_to_nobody=rules.terminate_to_nobody,
+        )
+        known = np.zeros(len(frame_ids), dtype=bool) if cost is None else cost.exact
+        self.lap("bits")
+        chooser = dataclasses.replace(self, device=None)
+        samples = chooser._read(frame_ids, "none")
+        height, width = self.size
+        block = 2 * config.patch
+        scores = np.zeros((len(frame_ids), height // block, width // block), dtype=np.float32)
+        if cost is not None and known.any():
+            maps = readiness.readiness_maps(cost, info, rules)[known]
+            scores[known] = readiness.readiness_scores(maps, height, width, patch=config.patch)
+        if not known.all():
+            zeros = np.zeros(scores.shape, dtype=np.int64)
+            none = np.zeros(len(frame_ids), dtype=bool)
+            estimated = score_inputs(samples, zeros, none, config, self.threads, self.backend)[2][~known]
+            maps = (estimated / 256).astype(np.float32)
+            scores[~known] = readiness.readiness_scores(maps, height, width, patch=config.patch)
+        edges = readiness.readiness_groups(
+            scores,
+            images_per_group=config.images_per_group,
+            group_size=config.group_size,
+            min_group_frames=config.min_group_frames,
+            max_group_frames=config.max_group_frames,
+        )
+        self.lap("score")
+        bad = ops.bad_frames(samples.frames, threads=self.threads, backend=self.backend)
+        selected, group_ids, first = readiness.readiness_blocks(
+            scores, bad, edges, images_per_group=config.images_per_group
+        )
+        self.lap("select")
+        kinds = np.where(first, "I", "P")
+        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known)
+
+
+def score_inputs(
+    samples: Samples, exact: Array, known: Array, config: CodecConfig, threads: int | None, backend: str
+) -> tuple[Any, Any, Any]:
+    """Residual, motion and bits of the samples' blocks, the bits exact where they are known."""
+    residual, motion, estimated = ops.block_energies(
+        samples.luma,
+        samples.prev_luma,
+        samples.motion,
+        samples.packet_bytes,
+        patch=config.patch,
+        threads=threads,
+        backend=backend,
+    )
+    return residual, motion, bits.merge_bits(exact, known, estimated)
