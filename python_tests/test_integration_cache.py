@@ -65,6 +65,8 @@ def entries(root):
 def test_in_memory(video):
     before = {p: p.stat().st_mtime_ns for p in video.parent.parent.rglob("*")}
     payload = process_codec_video(str(video), CodecConfig(**SMALL))
+    assert_payload(payload, tokenize_video(video, profile="readiness", **SMALL))
+    payload = process_codec_video(str(video), CodecConfig(**SMALL, profile="default"))
     assert_payload(payload, tokenize_video(video, **SMALL))
     assert payload["out_dir"] is None
     assert {p: p.stat().st_mtime_ns for p in video.parent.parent.rglob("*")} == before, "nothing was written"
@@ -75,7 +77,7 @@ def test_kept_and_read(video, tmp_path, calls):
     first = process_codec_video(video, config)
     again = process_codec_video(str(video), CodecConfig(**SMALL, cache_root=str(tmp_path / "cache")))
     assert calls == [video]
-    expected = tokenize_video(video, **SMALL)
+    expected = tokenize_video(video, profile="readiness", **SMALL)
     for payload in (first, again):
         assert_payload(payload, expected)
         assert payload["meta"]["canvas_files"] == sorted(p.name for p in Path(payload["out_dir"]).glob("canvas_*"))
@@ -87,7 +89,7 @@ def test_the_key_covers_the_file_and_every_setting(video, tmp_path, calls):
     root = tmp_path / "cache"
     process_codec_video(video, CodecConfig(**SMALL, cache_root=root))
     changes = {"target_canvas": 4, "group_size": 4, "images_per_group": 2, "patch": 16, "max_pixels": 21_000}
-    changes |= {"min_group_frames": 5, "max_group_frames": 30}
+    changes |= {"min_group_frames": 5, "max_group_frames": 30, "profile": "default"}
     for name, value in changes.items():
         process_codec_video(video, CodecConfig(**{**SMALL, name: value}, cache_root=root))
     assert len(calls) == 1 + len(changes)
@@ -109,7 +111,7 @@ def test_the_key_covers_the_file_and_every_setting(video, tmp_path, calls):
 
 def test_damaged_entries_are_made_anew(video, tmp_path, calls):
     config = CodecConfig(**SMALL, cache_root=tmp_path / "cache")
-    expected = tokenize_video(video, **SMALL)
+    expected = tokenize_video(video, profile="readiness", **SMALL)
     directory = Path(process_codec_video(video, config)["out_dir"])
     for count, damage in enumerate(
         [

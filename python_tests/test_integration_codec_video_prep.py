@@ -87,22 +87,26 @@ def read_back(out_dir):
     return images, positions, float(meta["fps"])
 
 
-def test_a_processor_runs_it_and_reads_the_directory(clip_path, tmp_path, program, monkeypatch):
+@pytest.mark.parametrize("mode", ["readiness", "fixed"])
+def test_a_processor_runs_it_and_reads_the_directory(clip_path, tmp_path, program, monkeypatch, mode):
     monkeypatch.setenv("CV_PREINFER_BIN", program)
     temporary = tmp_path / ".tmp_entry_x7"  # the callers make it with mkdtemp, and rename it afterwards
     temporary.mkdir(mode=0o700)
-    words = [os.environ["CV_PREINFER_BIN"], *command(clip_path("h264_bframes"), temporary, 16)]
+    words = [os.environ["CV_PREINFER_BIN"], *command(clip_path("h264_bframes"), temporary, 16, mode)]
     done = subprocess.run(words, text=True, capture_output=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "ov2-preinfer: ignored, they change nothing here: --readiness_sum_threshold\n"
+    ignored = "ov2-preinfer: ignored, they change nothing here: --readiness_sum_threshold\n"
+    assert done.stderr == ("" if mode == "readiness" else ignored)
     temporary.rename(tmp_path / "entry")
     images, positions, fps = read_back(tmp_path / "entry")
     config = CodecConfig(
         target_canvas=8, group_size=8, min_group_frames=4, max_pixels=20_000, sampling="uniform", partition="fixed"
     )
+    config = config.replace(profile="readiness" if mode == "readiness" else "default")
     expected = tokenize_video(clip_path("h264_bframes"), config)
     assert_same(positions, expected.src_patch_position)
-    assert len(images) == len(expected.canvases) == 8
+    assert len(images) == len(expected.canvases)
+    assert mode == "readiness" or len(images) == 8
     assert fps == 30.0
     printed = json.loads(done.stdout)
     assert printed["meta_path"] == str(temporary / "meta.json")
@@ -160,9 +164,20 @@ def test_every_flag_of_theirs_is_taken(clip_path, tmp_path, capsys):
     assert (tmp_path / "out" / "canvas_000.png").exists()
 
 
-def test_readiness_is_refused(clip_path, tmp_path, capsys):
-    assert main(command(clip_path("h264_bframes"), tmp_path / "out", 16, "readiness")) == 1
-    assert capsys.readouterr().err == "ov2-preinfer: grouping_mode readiness is not offered; take fixed\n"
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--bitcost_grid ctu", "bitcost_grid must be adaptive or mb with grouping_mode readiness, got ctu"),
+        ("--readiness_sum_threshold 5e5", "readiness_sum_threshold must be 0"),
+        ("--readiness_sum_threshold_mode fixed", "readiness_sum_threshold_mode must be legacy or auto"),
+        ("--iframe_score_clip_mode non_i_percentile", "iframe_score_clip_mode must be none"),
+        ("--frame_sampling_mode fps", "frame_sampling_mode must be uniform_count"),
+    ],
+)
+def test_other_ways_to_be_ready_are_refused(clip_path, tmp_path, capsys, flags, message):
+    words = command(clip_path("h264_bframes"), tmp_path / "out", 16, "readiness")
+    assert main([*words, *flags.split()]) == 1
+    assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

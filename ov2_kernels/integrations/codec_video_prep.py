@@ -63,9 +63,9 @@ class PreinferConfig:
     readiness_sum_threshold_mode: str = _flag(
         "legacy", "how that is found", ("legacy", "auto", "clamped_sqrt_bpppf", "fixed"), readiness=True
     )
-    readiness_norm_sum_threshold: float = _flag(2250000.0, "scale of clamped_sqrt_bpppf", readiness=True)
+    readiness_norm_sum_threshold: float = _ignored(2250000.0)
     iframe_score_clip_mode: str = _flag("none", "limit of I-frame scores", ("none", "non_i_percentile"), readiness=True)
-    iframe_score_clip_percentile: float = _flag(95.0, "percentile of that limit", readiness=True)
+    iframe_score_clip_percentile: float = _ignored(95.0)
     avoid_keyframes: bool = _flag(True, "move samples off keyframes")
     save_mask_video: bool = _ignored(False)
     parallel_decode_cv_reader: bool = _ignored(False)
@@ -86,7 +86,7 @@ class PreinferConfig:
             given = f"{self.num_sampled_frames} and {self.group_size}"
             raise ValueError(f"num_sampled_frames and group_size must be at least 1, got {given}")
         if self.grouping_mode == "readiness":
-            raise ValueError("grouping_mode readiness is not offered; take fixed")
+            self._check_readiness()
         return CodecConfig(
             target_canvas=-(-self.num_sampled_frames // self.group_size) * self.images_per_group,
             images_per_group=self.images_per_group,
@@ -97,10 +97,27 @@ class PreinferConfig:
             sample_fps=self.sample_fps if self.frame_sampling_mode == "fps" else None,
             avoid_keyframes=self.avoid_keyframes,
             partition="fixed",
+            profile="readiness" if self.grouping_mode == "readiness" else "default",
             patch=self.patch,
             max_pixels=self.max_pixels,
             threads=self.thread_count,
         )
+
+    def _check_readiness(self) -> None:
+        """Of the ways to make ready groups there is that of the released checkpoints."""
+        if self.readiness_sum_threshold_mode == "legacy" and self.readiness_sum_threshold > 0:
+            given = self.readiness_sum_threshold
+            raise ValueError(f"readiness_sum_threshold must be 0, which has it found from the video, got {given}")
+        for name, offered in (
+            ("frame_sampling_mode", ("uniform_count",)),
+            ("readiness_sum_threshold_mode", ("legacy", "auto")),
+            ("iframe_score_clip_mode", ("none",)),
+            ("bitcost_grid", ("adaptive", "mb")),
+        ):
+            if getattr(self, name) not in offered:
+                raise ValueError(
+                    f"{name} must be {' or '.join(offered)} with grouping_mode readiness, got {getattr(self, name)}"
+                )
 
     def changed(self) -> list[str]:
         """Names of the flags that are not at their defaults."""

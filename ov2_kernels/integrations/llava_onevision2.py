@@ -74,6 +74,8 @@ class CodecConfig:
     engine: str = "hevc"
     #: settings of that neural codec, taken and left alone
     dcvc: Any = None
+    #: the selection: ``readiness``, as in that module, or ``default``, as in :func:`ov2_kernels.tokenize_video`
+    profile: str = "readiness"
 
     def validate(self) -> None:
         """Raises ``ValueError`` that names the field and what it got."""
