@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,13 @@ import av
 import pytest
 
 from clips import Array, encode, scene
+
+if importlib.util.find_spec("torch"):
+    import torch
+
+    if not torch.cuda.is_available():
+        # Read by whoever imports Triton first, which may be a library of another test.
+        os.environ["TRITON_INTERPRET"] = "1"
 
 #: name -> how to make it; small enough for the reference, one for each path inside the reader
 CLIPS: dict[str, Callable[[Path], Path]] = {}
