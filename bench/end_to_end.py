@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import PEERS, Peer, prepare
-from processes import Finished, limit_processors, processor_model, raise_on_termination, run_child
+from processes import Finished, limit_processors, processor_model, run_child, run_interruptible
 from report import clip_report, goals_report
 
 BENCH = Path(__file__).resolve().parent
@@ -220,12 +220,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0, or 1 where decode or one of our own runs failed, or 130 after Ctrl-C."""
     options = parse_arguments(arguments)
-    raise_on_termination()
-    try:
-        return compare(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
+    return run_interruptible(lambda: compare(options))
 
 
 def compare(options: argparse.Namespace) -> int:

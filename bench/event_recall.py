@@ -23,7 +23,7 @@ from event_measures import measure
 from event_peers import peer_blocks
 from event_report import plot, report
 from peers import PEERS, prepare
-from processes import raise_on_termination
+from processes import run_interruptible
 
 BUDGETS = (8, 16, 32, 64)
 QUICK_BUDGETS = (4, 8)
@@ -87,19 +87,19 @@ def rows_of(clip: Clip, options: argparse.Namespace, environments: dict[str, Pat
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0, or 130 after Ctrl-C."""
     options = parse_arguments(arguments)
-    raise_on_termination()
+    return run_interruptible(lambda: compare(options))
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Runs every contestant on every clip and prints the tables."""
     options.cache.mkdir(parents=True, exist_ok=True)
     names = {"none": [], "all": list(PEERS)}.get(options.peers, [options.peers])
     rows: list[dict[str, Any]] = []
-    try:
-        environments = {name: prepare(PEERS[name], options.venvs.expanduser()) for name in names}
-        for clip in tqdm(clips(options), unit="clip", disable=None):
-            rows += rows_of(clip, options, environments)
-            if options.json:
-                options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
+    environments = {name: prepare(PEERS[name], options.venvs.expanduser()) for name in names}
+    for clip in tqdm(clips(options), unit="clip", disable=None):
+        rows += rows_of(clip, options, environments)
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(report(rows))
     if options.plot:
         plot(rows, options.plot)

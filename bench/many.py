@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ov2_kernels import tokenize_many
 
-from processes import limit_processors, processor_model, raise_on_termination
+from processes import limit_processors, processor_model, run_interruptible
 
 GOAL = 0.95
 
@@ -28,24 +28,23 @@ def seconds(videos: Sequence[str], workers: int) -> float:
     return time.perf_counter() - start
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints medians and how much faster the workers are than one; 130 after Ctrl-C."""
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     assert __doc__
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("clips", nargs="+", metavar="CLIP")
     parser.add_argument("--copies", type=int, default=4, metavar="N", help="times that each is given (default: 4)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="default: 2")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
-    options = parser.parse_args(arguments)
-    raise_on_termination()
+    return parser.parse_args(arguments)
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Prints medians and how much faster the workers are than one."""
     videos = options.clips * options.copies
-    try:
-        print(f"{processor_model()}, {limit_processors(options.workers)} processors, {len(videos)} videos")
-        seconds(options.clips, options.workers)  # warm
-        rounds = [(seconds(videos, 1), seconds(videos, options.workers)) for _ in range(options.rounds)]
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
+    print(f"{processor_model()}, {limit_processors(options.workers)} processors, {len(videos)} videos")
+    seconds(options.clips, options.workers)  # warm
+    rounds = [(seconds(videos, 1), seconds(videos, options.workers)) for _ in range(options.rounds)]
     one, many = (statistics.median(column) for column in zip(*rounds, strict=True))
     ratio = statistics.median(a / b for a, b in rounds)
     goal = GOAL * options.workers
@@ -55,4 +54,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    options = parse_arguments()
+    sys.exit(run_interruptible(lambda: compare(options)))

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -76,10 +76,10 @@ def run_child(command: Sequence[str], timeout: float, environment: Mapping[str, 
         )
 
 
-def raise_on_termination() -> None:
-    """Makes SIGTERM and SIGHUP end the program as Ctrl-C does, so that children are stopped first.
+def run_interruptible(job: Callable[[], int]) -> int:
+    """The job's exit status, or 130 after Ctrl-C, SIGTERM or SIGHUP, whose work is given up and children are stopped.
 
-    Ctrl-C itself is heard even where the shell started the program with it ignored.
+    Ctrl-C is heard even where the shell started the program with it ignored.
     """
 
     def interrupt(number: int, frame: object) -> None:
@@ -87,6 +87,11 @@ def raise_on_termination() -> None:
 
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, interrupt)
+    try:
+        return job()
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
 
 
 def limit_processors(count: int) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 from end_to_end import note
 from long_clips import long_clip
 from peers import PEERS, prepare
-from processes import limit_processors, processor_model, raise_on_termination, run_child
+from processes import limit_processors, processor_model, run_child, run_interruptible
 from report import align
 
 BENCH = Path(__file__).resolve().parent
@@ -172,12 +172,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a table for each clip, then the goals; 130 after Ctrl-C."""
     options = parse_arguments(arguments)
-    raise_on_termination()
-    try:
-        return compare(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
+    return run_interruptible(lambda: compare(options))
 
 
 def compare(options: argparse.Namespace) -> int:
