@@ -7,6 +7,7 @@ python bench/bit_cost.py --peer ENVIRONMENT CLIP... where the environment has co
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -82,8 +83,13 @@ def selection_against_peer(clip: str, environment: Path, folder: Path) -> None:
         {tuple(p) for p in positions.tolist() if p[0] >= 0}
         for positions in (np.load(target / "src_patch_position.npy"), tokens.src_patch_position)
     ]
+    starts = [group["group_start_idx"] for group in json.loads((target / "meta.json").read_text())["groups"]]
+    groups = starts == tokens.group_edges[:-1].tolist()
     share = len(places[0] & places[1]) / max(map(len, places))
-    print(f"  readiness: same frames {frames}, {share:.2%} of {max(map(len, places))} selected patches the same")
+    print(
+        f"  readiness: same frames {frames}, same {len(starts)} groups {groups}, "
+        f"{share:.2%} of {max(map(len, places))} selected patches the same"
+    )
 
 
 def main() -> int:
