@@ -14,7 +14,7 @@ import numpy as np
 from . import bits, ops, readiness
 from .config import CodecConfig
 from .geometry import canvas_size
-from .media import Array, Samples, VideoInfo
+from .media import Array, Pictures, Samples, VideoInfo
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Chooser:
         progress = self.progress
         return None if progress is None else lambda done: progress(stage, done, total)
 
-    def _read(self, frame_ids: Array, motion_source: str) -> Samples:
+    def _read(self, frame_ids: Array, motion_source: str, *, predecessors: bool = True) -> Samples:
         options: dict[str, Any] = {
             "info": self.info,
             "threads": self.threads,
@@ -75,10 +75,13 @@ class Chooser:
             "backend": self.backend,
         }
         if self.device is None:
-            samples = ops.read_samples(self.path, frame_ids, *self.size, **options)
+            pictures = Pictures.empty(len(frame_ids), *self.size, predecessors=predecessors)
+            samples = ops.read_samples(self.path, frame_ids, *self.size, pictures=pictures, **options)
         else:
             device = importlib.import_module("ov2_kernels.device")
-            samples = device.read_to_device(self.path, frame_ids, *self.size, self.device, **options)
+            samples = device.read_to_device(
+                self.path, frame_ids, *self.size, self.device, predecessors=predecessors, **options
+            )
         self.lap("read")
         return samples
 
@@ -152,7 +155,7 @@ class Chooser:
     def _read_chosen(self, frame_ids: Array, selected: Array, blocks: int) -> tuple[Samples, Any]:
         """Reads the samples that give a block, and says where among them the selected blocks are."""
         used, place = np.unique(selected // blocks, return_inverse=True)
-        samples = self._read(frame_ids[used], "none")
+        samples = self._read(frame_ids[used], "none", predecessors=False)
         among = place.reshape(selected.shape) * blocks + selected % blocks
         if self.device is not None:
             among = importlib.import_module("torch").from_numpy(among).to(self.device)

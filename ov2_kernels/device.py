@@ -30,17 +30,22 @@ def read_to_device(
     device: Any,
     *,
     progress: Callable[[int], None] | None = None,
+    predecessors: bool = True,
     **options: Any,
 ) -> Samples:
     """Reads samples as :func:`ov2_kernels.ops.read_samples` does, and uploads pictures while others are decoded.
 
     They are decoded into pinned memory where ``device`` is a CUDA one; ``CHUNK`` of them or more go in one copy, and
-    the vectors at the end, when they are known. ``options`` are those of ``read_samples``. The result is that of
+    the vectors at the end, when they are known. Without ``predecessors``, ``prev_luma`` stays empty. ``options`` are
+    those of ``read_samples``. The result is that of
     :func:`upload_samples`.
     """
-    shapes = {"frames": (len(frame_ids), height, width, 3)} | dict.fromkeys(
-        ("luma", "prev_luma"), (len(frame_ids), height, width)
-    )
+    count = len(frame_ids)
+    shapes: dict[str, tuple[int, ...]] = {
+        "frames": (count, height, width, 3),
+        "luma": (count, height, width),
+        "prev_luma": (count if predecessors else 0, height, width),
+    }
     sent = 0
     with _Upload(device) as upload:
         host = {name: upload.host_memory(shape, torch.uint8) for name, shape in shapes.items()}

@@ -13,7 +13,7 @@ import numpy as np
 from . import ops
 from .config import CodecConfig
 from .geometry import canvas_size
-from .media import Array, VideoInfo
+from .media import Array, Pictures, VideoInfo
 from .tokens import CodecTokens
 from .video import Progress, device_module
 
@@ -72,6 +72,7 @@ def tokenize_frames(
             info=info,
             threads=ops.resolve_threads(threads),
             motion_source="none",
+            pictures=Pictures.empty(len(frame_ids), height, width, predecessors=False),
             progress=None if progress is None else lambda done: progress("read", done, len(frame_ids)),
             backend=backend,
         )

@@ -78,16 +78,16 @@ class VideoInfo:
 class Pictures:
     """Memory for the pictures of samples, C-contiguous; whoever brings it chooses where they lie."""
 
-    #: uint8 ``[N, H, W, 3]``, ``[N, H, W]`` and ``[N, H, W]``
+    #: uint8 ``[N, H, W, 3]``, ``[N, H, W]`` and ``[N, H, W]``, or ``[0, H, W]`` where predecessors are not wanted
     frames: Array
     luma: Array
     prev_luma: Array
 
     @classmethod
-    def empty(cls, count: int, height: int, width: int) -> Pictures:
+    def empty(cls, count: int, height: int, width: int, *, predecessors: bool = True) -> Pictures:
         """Memory of NumPy's, not initialised."""
-        shape = (count, height, width)
-        return cls(np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8), np.empty(shape, np.uint8))
+        shapes = (count, height, width, 3), (count, height, width), (count if predecessors else 0, height, width)
+        return cls(*(np.empty(shape, np.uint8) for shape in shapes))
 
 
 @dataclass(frozen=True, eq=False)

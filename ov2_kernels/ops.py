@@ -210,7 +210,9 @@ def read_samples(
     pixels, multiples of 4. ``info`` saves a second look at the container. ``motion_source`` is ``auto`` (the codec's
     vectors, estimated where it exports none), ``estimated`` or ``none``. ``progress`` is called with the number of
     samples, from the first on, whose pictures are written (0 again if reading must start anew); what it raises ends the
-    read. ``pictures`` is memory for them. Raises :class:`VideoError` where a frame cannot be decoded.
+    read. ``pictures`` is memory for them; where its ``prev_luma`` has no rows, which takes ``motion_source="none"``,
+    the pictures before the samples are not decoded for their own sake. Raises :class:`VideoError` where a frame cannot
+    be decoded.
     Source: algorithm, section 4.
     """
     _check_choice("motion_source", motion_source, MOTION_SOURCE)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ov2_kernels import VideoError, native, ops, reference
-from ov2_kernels.media import Samples
+from ov2_kernels.media import Pictures, Samples
 from ov2_kernels.reference.demux import is_reference
 from ov2_kernels.reference.read_samples import estimate_motion
 from ov2_kernels.reference.resize import axis_weights
@@ -176,6 +176,33 @@ def test_pictures_that_no_sample_needs_are_not_decoded(clip_path):
     late = native.read_samples(path, [info.frames - 3], 84, 140, info=info)
     assert late.decoded <= 10, "the two groups of pictures before the last hold nothing wanted"
     assert late.skipped >= 30
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "h264_open_gop", "mpeg2", "vp9", "h264_raw"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_without_predecessors(name, threads, clip_path):
+    path = clip_path(name)
+    info = native.probe(path)
+    wanted = [0, 5, 6, 19, 30]
+    whole = native.read_samples(path, wanted, 84, 140, info=info, motion_source="none")
+    for backend in (native, reference):
+        pictures = Pictures.empty(len(wanted), 84, 140, predecessors=False)
+        options = {"info": info, "motion_source": "none", "pictures": pictures, "threads": threads}
+        got = backend.read_samples(path, wanted, 84, 140, **options)
+        assert got.prev_luma.shape == (0, 84, 140)
+        for field in ("frames", "luma", "packet_bytes", "pts", "pict_types", "substituted"):
+            assert_same(getattr(got, field), getattr(whole, field), field)
+        with pytest.raises(ValueError, match="motion needs"):
+            backend.read_samples(path, wanted, 84, 140, **{**options, "motion_source": "auto"})
+
+
+def test_a_disposable_predecessor_is_not_decoded(clip_path):
+    path = clip_path("h264_bframes")
+    info = native.probe(path)
+    with_it = native.read_samples(path, [2], 84, 140, info=info, motion_source="none")
+    pictures = Pictures.empty(1, 84, 140, predecessors=False)
+    without = native.read_samples(path, [2], 84, 140, info=info, motion_source="none", pictures=pictures)
+    assert without.decoded < with_it.decoded
 
 
 def test_rotated_picture_stands_upright(tmp_path):

@@ -123,7 +123,10 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     py::ssize_t h = height, w = width;
     require_shape(frames, "frames", {n, h, w, 3});
     require_shape(luma, "luma", {n, h, w});
-    require_shape(prev_luma, "prev_luma", {n, h, w});
+    request.predecessors = n == 0 || prev_luma.ndim() != 3 || prev_luma.shape(0) != 0;
+    if (request.predecessors) require_shape(prev_luma, "prev_luma", {n, h, w});
+    require(request.predecessors || request.motion == media::MotionSource::none,
+            "motion needs the pictures before the samples");
     auto motion_field = py::module_::import("numpy")
                             .attr("zeros")(py::make_tuple(n, h / 4, w / 4, 2), "int16")
                             .cast<Array<int16_t>>();

@@ -5,7 +5,8 @@
 
 namespace ov2::media {
 
-PacketPlan::PacketPlan(const PacketTable& table, const std::vector<int64_t>& samples) : table_(table) {
+PacketPlan::PacketPlan(const PacketTable& table, const std::vector<int64_t>& samples, bool predecessors)
+    : table_(table) {
     int64_t packets = 1 + *std::max_element(table.decode_index.begin(), table.decode_index.end());
     rows_.assign(static_cast<size_t>(packets), -1);
     for (size_t row = 0; row < table.decode_index.size(); ++row) {
@@ -14,7 +15,7 @@ PacketPlan::PacketPlan(const PacketTable& table, const std::vector<int64_t>& sam
     needed_.assign(table.size.size(), 0);
     for (int64_t sample : samples) {
         needed_[static_cast<size_t>(sample)] = 1;
-        if (sample > 0) needed_[static_cast<size_t>(sample) - 1] = 1;
+        if (predecessors && sample > 0) needed_[static_cast<size_t>(sample) - 1] = 1;
     }
     constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
     next_needed_.assign(static_cast<size_t>(packets) + 1, kNever);

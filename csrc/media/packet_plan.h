@@ -11,8 +11,9 @@ namespace ov2::media {
 
 class PacketPlan {
   public:
-    // `samples` are rows of the table; each needs its own picture and the one displayed before it.
-    PacketPlan(const PacketTable& table, const std::vector<int64_t>& samples);
+    // `samples` are rows of the table; each needs its own picture and, with `predecessors`, the one displayed
+    // before it.
+    PacketPlan(const PacketTable& table, const std::vector<int64_t>& samples, bool predecessors = true);
 
     // The row of the packet at this place in decode order, or -1 for one that displays nothing.
     int64_t row(int64_t index) const {

@@ -26,7 +26,7 @@ class OrderedReader {
           decoder_(context.demuxer, context.request.threads, by_vectors_,
                    timed() ? context.plan.reordering() : -1),
           parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
-          has_previous_(static_cast<size_t>(writer_.samples())),
+          has_previous_(static_cast<size_t>(writer_.samples()), context.request.predecessors ? 0 : 1),
           pool_(context.request.threads == 1 ? 0 : std::min(context.request.threads, kMostConverters),
                 std::min(context.request.threads, kMostConverters) + 2,
                 [this] { return writer_.make_converter(); }) {}

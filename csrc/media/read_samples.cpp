@@ -26,7 +26,7 @@ bool ReadContext::references_known(char last_picture_type) const {
 ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arrays) {
     ReadStatistics statistics;
     if (request.frame_indices.empty()) return statistics;
-    PacketPlan plan(*request.table, request.frame_indices);
+    PacketPlan plan(*request.table, request.frame_indices, request.predecessors);
     // True where the samples are read; a second attempt starts from scratch.
     auto attempt = [&](bool first) {
         Demuxer demuxer(request.path, /*table_only=*/false);

@@ -20,6 +20,7 @@ struct ReadRequest {
     int width = 0;
     int threads = 1;
     MotionSource motion = MotionSource::codec;
+    bool predecessors = true;  // whether the pictures before the samples are wanted
     // Called often from the reading thread with the number of samples, from the first on, whose pictures are
     // written; falls back to 0 where reading starts anew. May throw to stop the read.
     std::function<void(int64_t)> poll;
@@ -30,7 +31,7 @@ struct ReadRequest {
 struct SampleArrays {
     uint8_t* frames;        // [N, H, W, 3]
     uint8_t* luma;          // [N, H, W]
-    uint8_t* prev_luma;     // [N, H, W]
+    uint8_t* prev_luma;     // [N, H, W], or nothing without predecessors
     int16_t* motion;        // [N, H/4, W/4, 2]
     int64_t* packet_bytes;  // [N]
     int64_t* pts;           // [N]

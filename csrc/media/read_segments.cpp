@@ -110,7 +110,8 @@ class SegmentReader {
             writer_.describe(to.sample, frame, context_.table().size[static_cast<size_t>(row)], false);
         }
         writer_.write(converter, frame, to);
-        if (row == 0 && to.sample == 0) {  // nothing is shown before the first picture
+        if (row == 0 && to.sample == 0 &&
+            context_.request.predecessors) {  // nothing is shown before the first picture
             writer_.write(converter, frame, Destination{-1, 0, false});
         }
     }

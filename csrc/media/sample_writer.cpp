@@ -21,7 +21,10 @@ SampleWriter::SampleWriter(const ReadRequest& request, const SampleArrays& array
       sides_(static_cast<size_t>(motion == MotionSource::codec ? cells_ * samples() : 0)),
       coded_sizes_(static_cast<size_t>(samples())),
       still_(static_cast<size_t>(samples())),
-      parts_(static_cast<size_t>(samples())) {}
+      parts_(static_cast<size_t>(samples())) {
+    if (request.predecessors) return;
+    for (std::atomic<uint8_t>& parts : parts_) parts = kPrevious;
+}
 
 Destination SampleWriter::destination(int64_t row) const {
     const std::vector<int64_t>& wanted = request_.frame_indices;
@@ -29,12 +32,12 @@ Destination SampleWriter::destination(int64_t row) const {
     Destination to;
     if (row < 0) return to;  // a picture that is never displayed
     if (at != wanted.end() && *at == row) to.sample = at++ - wanted.begin();
-    if (at != wanted.end() && *at == row + 1) to.successor = at - wanted.begin();
+    if (request_.predecessors && at != wanted.end() && *at == row + 1) to.successor = at - wanted.begin();
     return to;
 }
 
 void SampleWriter::write(Converter& converter, const AVFrame& frame, const Destination& to) {
-    uint8_t* successor = arrays_.prev_luma + to.successor * plane_;
+    uint8_t* successor = to.successor < 0 ? nullptr : arrays_.prev_luma + to.successor * plane_;
     if (to.sample < 0) {
         if (to.successor >= 0) {
             converter.resizer.convert_luma(frame, successor);

@@ -48,6 +48,8 @@ def read_samples(
     rows = [row for row, *_ in shown]
     n = len(frame_ids)
     pictures = pictures or Pictures.empty(n, height, width)
+    if n and not len(pictures.prev_luma) and source != "none":
+        raise ValueError("motion needs the pictures before the samples")
     out: dict[str, Any] = {
         "frame_ids": np.array(frame_ids, dtype=np.int64),
         "motion": np.zeros((n, height // 4, width // 4, 2), dtype=np.int16),
@@ -66,7 +68,8 @@ def read_samples(
         row, frame, packet_size = shown[at]
         pictures.frames[i], pictures.luma[i] = resize(frame, height, width)
         still = lost or at == 0
-        pictures.prev_luma[i] = pictures.luma[i] if still else resize(shown[at - 1][1], height, width)[1]
+        if len(pictures.prev_luma):
+            pictures.prev_luma[i] = pictures.luma[i] if still else resize(shown[at - 1][1], height, width)[1]
         out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps or lost else packet_size
         out["pict_types"][i] = b"?IPBSipb"[frame.pict_type :][:1]
         out["substituted"][i] = lost or row != wanted
