@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ov2_kernels import CodecConfig, ops, tokenize_video
+from ov2_kernels.bits import exact_bits, merge_bits
 from ov2_kernels.geometry import canvas_size
 
 from event_measures import Kept
@@ -57,7 +58,8 @@ class Footage:
         s = ops.read_samples(self.path, frame_ids, self.height, self.width, info=self.info, threads=self.threads)
         moving = ops.block_energies(s.luma, s.prev_luma, s.motion, s.packet_bytes, threads=self.threads)
         still = ops.block_energies(s.luma, s.prev_luma, 0 * s.motion, s.packet_bytes, threads=self.threads)
-        return s.luma, *moving, still[0]
+        exact, known = exact_bits(self.path, self.info, frame_ids, self.height, self.width, CodecConfig())
+        return s.luma, *moving[:2], merge_bits(exact, known, moving[2]), still[0]
 
     def kept(self, contestant: tuple[str, Mapping[str, Any]], canvases: int) -> Kept:
         """What ``tokenize_video`` keeps with a preset and settings at a budget."""
