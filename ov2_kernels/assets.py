@@ -40,8 +40,11 @@ def save_assets(
     with fresh_directory(target) as temporary:
         names = canvas_names(tokens, format)
         # Pillow gives up the GIL while it compresses.
-        with ThreadPoolExecutor(resolve_threads(tokens.config.threads)) as pool:
+        pool = ThreadPoolExecutor(resolve_threads(tokens.config.threads))
+        try:
             list(pool.map(_write_canvas, [temporary / name for name in names], tokens.canvases))
+        finally:
+            pool.shutdown(cancel_futures=True)
         np.save(temporary / "src_patch_position.npy", tokens.src_patch_position)
         np.save(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
         (temporary / "meta.json").write_text(json.dumps(describe(tokens, names), indent=1))

@@ -192,6 +192,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off what the first has cleared up
+    sys.exit(143)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``ov2-preinfer``; the exit status is 0, or not 0 and then a line on stderr says why."""
     flags = vars(_parser().parse_args(argv))
@@ -199,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags["avoid_keyframes"] = False
     # Nothing here does linear algebra, and NumPy's library for it would start threads that spin for a while.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _terminate)
     from ..progress import ProgressBar
 
     try:
