@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,15 @@ if importlib.util.find_spec("torch"):
     if not torch.cuda.is_available():
         # Read by whoever imports Triton first, which may be a library of another test.
         os.environ["TRITON_INTERPRET"] = "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives this run a compile cache of its own: Triton's binaries name the files of whoever compiled them first."""
+    if not hasattr(config, "workerinput"):
+        cache = tempfile.TemporaryDirectory(prefix="ov2-triton-")
+        os.environ["OV2_TRITON_CACHE"] = cache.name
+        config.add_cleanup(cache.cleanup)
+
 
 #: name -> how to make it; small enough for the reference, one for each path inside the reader
 CLIPS: dict[str, Callable[[Path], Path]] = {}

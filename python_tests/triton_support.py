@@ -108,6 +108,7 @@ def only_last_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
 def run_apart(code: str, *arguments: str) -> str:
     """Runs a program in a fresh interpreter, which does not interpret Triton; what it prints."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
+    clean["TRITON_CACHE_DIR"] = os.environ["OV2_TRITON_CACHE"]
     clean["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     command = [sys.executable, "-W", "error", "-c", code, *arguments]
     # Not in a checkout, which has no extension: where the package that is under test lies.
