@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import ov2_kernels
 import pytest
-from ov2_kernels import ops
+from ov2_kernels.dispatch import load_backend, resolve_threads
 
 from processes import processor_model
 from synthetic import SAMPLES
@@ -61,14 +61,14 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 def _require(backend: str) -> None:
     try:
-        ops.load_backend(backend)
+        load_backend(backend)
     except ov2_kernels.BackendUnavailableError as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def threads(request: pytest.FixtureRequest) -> int:
-    return ops.resolve_threads(request.config.getoption("--bench-threads"))
+    return resolve_threads(request.config.getoption("--bench-threads"))
 
 
 @pytest.fixture(scope="session")

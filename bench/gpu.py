@@ -29,6 +29,7 @@ import ov2_kernels.triton as kernels
 import triton
 from ov2_kernels import BackendUnavailableError, ops
 from ov2_kernels.device import upload_samples
+from ov2_kernels.dispatch import load_backend
 from ov2_kernels.media import Samples
 from ov2_kernels.tables import normalization_table
 from ov2_kernels.triton.launch import Kernel
@@ -137,7 +138,7 @@ class Case:
 
 def host_backend() -> str:
     try:
-        ops.load_backend("native")
+        load_backend("native")
     except BackendUnavailableError:
         return "reference"
     return "native"

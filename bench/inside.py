@@ -65,8 +65,9 @@ def floor(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
 def probe(clip: str, threads: int) -> dict[str, Any]:
     """The packet table."""
     from ov2_kernels import ops
+    from ov2_kernels.dispatch import load_backend
 
-    ops.load_backend()
+    load_backend()
     start = time.perf_counter()
     ops.probe(clip)
     return {"seconds": time.perf_counter() - start}
@@ -86,8 +87,9 @@ def tokenize(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]
     import numpy as np
     import ov2_kernels
     from ov2_kernels import _core, ops, tokenize_video
+    from ov2_kernels.dispatch import load_backend
 
-    ops.load_backend()
+    load_backend()
     decoded = []
     read_samples = ops.read_samples
 

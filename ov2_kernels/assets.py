@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .config import CodecConfig
+from .dispatch import resolve_threads
 from .media import Array
-from .ops import resolve_threads
 
 if TYPE_CHECKING:
     from .tokens import CodecTokens

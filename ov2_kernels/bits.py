@@ -11,6 +11,7 @@ import numpy as np
 
 from . import ops
 from .config import CodecConfig
+from .dispatch import is_tensor
 from .errors import BackendUnavailableError
 from .media import Array, BitCost, VideoInfo
 
@@ -63,7 +64,7 @@ def merge_bits(exact: Array, known: Array, estimated: Any) -> Any:
     """``exact`` where ``known``, else ``estimated``, which may be a tensor: then so is the result, on its device."""
     if not known.any():
         return estimated
-    if ops.is_tensor(estimated):
+    if is_tensor(estimated):
         torch = importlib.import_module("torch")
         exact, known = (torch.from_numpy(array).to(estimated.device) for array in (exact, known))
         return torch.where(known[:, None, None], exact, estimated)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from .dispatch import resolve_threads
 from .media import Array
-from .ops import resolve_threads
 from .prompt import vision_prompt
 from .sources import MODES, tokenize
 

@@ -6,8 +6,8 @@ import importlib.metadata
 import platform
 
 from . import __version__
+from .dispatch import BACKENDS, load_backend, resolve_threads
 from .errors import BackendUnavailableError
-from .ops import BACKENDS, load_backend, resolve_threads
 
 PACKAGES = ("numpy", "pillow", "tqdm", "av", "torch", "triton")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import ops
 from .config import CodecConfig
+from .dispatch import resolve_threads
 from .geometry import canvas_size
 from .media import Array, Pictures, VideoInfo
 from .tokens import CodecTokens
@@ -70,7 +71,7 @@ def tokenize_frames(
             height,
             width,
             info=info,
-            threads=ops.resolve_threads(threads),
+            threads=resolve_threads(threads),
             motion_source="none",
             pictures=Pictures.empty(len(frame_ids), height, width, predecessors=False),
             progress=None if progress is None else lambda done: progress("read", done, len(frame_ids)),
@@ -185,7 +186,7 @@ def pack_whole(
         np.arange(count * blocks, dtype=np.int64).reshape(count, blocks),
         frame_ids,
         patch=config.patch,
-        threads=ops.resolve_threads(config.threads),
+        threads=resolve_threads(config.threads),
         backend=backend,
     )
     done = time.perf_counter()

@@ -10,8 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from . import ops
 from .config import CodecConfig
+from .dispatch import resolve_threads
 from .tokens import CodecTokens
 from .video import tokenize_video
 
@@ -50,7 +50,7 @@ def tokenize_many(
     comes as that result's ``error``. Ctrl-C, an error of ``videos`` itself and closing the iterator stop all work
     within a fraction of a second. Raises ``ValueError`` and ``TypeError`` at once for a wrong setting.
     """
-    processors = ops.resolve_threads(None)
+    processors = resolve_threads(None)
     workers = min(processors, 8) if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")

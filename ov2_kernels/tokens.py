@@ -11,6 +11,7 @@ import numpy as np
 
 from . import ops
 from .config import CodecConfig
+from .dispatch import is_tensor
 from .media import Array
 from .tables import normalization_table
 
@@ -77,7 +78,7 @@ class CodecTokens:
         hp, wp = self.grid
         # A group's samples run from the frame of its I-canvas up to that of the next.
         first_frames = self.src_patch_position[np.flatnonzero(self.canvas_kinds == "I") * hp * wp, 0]
-        first_frames = first_frames.cpu().numpy() if ops.is_tensor(first_frames) else first_frames
+        first_frames = first_frames.cpu().numpy() if is_tensor(first_frames) else first_frames
         return np.append(np.searchsorted(self.frame_ids, first_frames), len(self.frame_ids)).astype(np.int64)
 
     def model_inputs(
@@ -96,7 +97,7 @@ class CodecTokens:
         tensors where torch is installed, NumPy arrays else or with ``as_torch=False``; where the canvases are.
         """
         name = _dtype_name(dtype)
-        if as_torch is False and ops.is_tensor(self.canvases):
+        if as_torch is False and is_tensor(self.canvases):
             return self.numpy().model_inputs(dtype, as_torch=False, threads=threads, backend=backend)
         torch = _import_torch(required=as_torch is True or name == "bfloat16") if as_torch is not False else None
         if name == "bfloat16" and torch is None:
@@ -111,7 +112,7 @@ class CodecTokens:
             "cu_seqlens": np.concatenate([[0], np.cumsum(per_group)]).astype(np.int32),
         }
         if torch is not None:
-            device = self.canvases.device if ops.is_tensor(self.canvases) else None
+            device = self.canvases.device if is_tensor(self.canvases) else None
             inputs = {key: torch.as_tensor(value, device=device) for key, value in inputs.items()}
             if name == "bfloat16" and device is None:
                 inputs["pixel_values"] = inputs["pixel_values"].view(torch.bfloat16)
@@ -119,14 +120,14 @@ class CodecTokens:
 
     def numpy(self) -> CodecTokens:
         """The same with all arrays on the host; itself where they are there already."""
-        if not ops.is_tensor(self.canvases):
+        if not is_tensor(self.canvases):
             return self
         fetched = {name: getattr(self, name).cpu().numpy() for name in ("canvases", "src_patch_position")}
         return replace(self, **fetched)
 
     def _pixel_values(self, name: str, torch: Any, threads: int | None, backend: str) -> tuple[Any, Any]:
         """Each canvas is its own source, block by block, and its positions are those of its patches."""
-        if ops.is_tensor(self.canvases):
+        if is_tensor(self.canvases):
             from .device import pixel_values
 
             return pixel_values(self.canvases, self.src_patch_position, name, self.config.patch, backend)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from . import ops
+from .checks import check_edges
+from .dispatch import is_tensor, load_backend, resolve_threads
 
 _HOST_BACKENDS = {"rope_frequencies": "reference"}
 _TENSORS = {
@@ -46,16 +48,16 @@ _RESULTS = {
 def run(stage: str, backend: str, arrays: tuple[Any, ...], threads: int | None, options: dict[str, Any]) -> Any:
     """Runs a stage as its operator; NumPy arrays where the first of ``arrays`` is one."""
     if threads is not None:
-        threads = ops.resolve_threads(threads)
+        threads = resolve_threads(threads)
     operator = getattr(torch.ops.ov2_kernels, stage)
     result = operator(*map(_as_tensor, arrays), **options, threads=threads or 0, backend=backend)
-    if ops.is_tensor(arrays[0]):
+    if is_tensor(arrays[0]):
         return result
     return tuple(map(_as_array, result)) if isinstance(result, (tuple, list)) else _as_array(result)
 
 
 def _as_tensor(array: Any) -> torch.Tensor:
-    if ops.is_tensor(array):
+    if is_tensor(array):
         return array
     # A tensor can neither be read-only nor run backwards.
     good = array.flags.writeable and min(array.strides, default=0) >= 0
@@ -72,7 +74,7 @@ def _execute(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str, A
     home = tensors[0].device
     if backend == "auto":
         backend = "triton" if home.type == "cuda" else _HOST_BACKENDS.get(stage, "native")
-    ops.load_backend(backend)
+    load_backend(backend)
     if backend == "triton":
         results = _on_device(stage, tensors, options)
     else:
@@ -86,7 +88,7 @@ def _execute(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str, A
 
 
 def _on_device(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str, Any]) -> Any:
-    module = ops.load_backend("triton")
+    module = load_backend("triton")
     home = tensors[0].device
     device = home if home.type == "cuda" else module.default_device()
     if stage in ("change_scores", "fuse_scores", "select_blocks"):
@@ -94,7 +96,7 @@ def _on_device(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str,
         *tensors_, edges = tensors
         edges = edges.cpu() if stage == "select_blocks" else edges
         if edges.device.type == "cpu":
-            ops.check_edges(edges.numpy(), len(tensors[0]))
+            check_edges(edges.numpy(), len(tensors[0]))
         return getattr(module, stage)(*(t.to(device) for t in tensors_), edges, **options)
     return getattr(module, stage)(*(t.to(device) for t in tensors), **options)
 

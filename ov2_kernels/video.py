@@ -15,6 +15,7 @@ from . import ops
 from .bits import source_name
 from .choose import Chooser
 from .config import CodecConfig
+from .dispatch import is_tensor, resolve_threads
 from .media import Array
 from .tokens import CodecTokens
 
@@ -56,7 +57,7 @@ def tokenize_video(
     Source: algorithm, sections 1 to 8, 12 and 13.
     """
     config = (config or CodecConfig()).replace(**overrides)
-    threads = ops.resolve_threads(config.threads)
+    threads = resolve_threads(config.threads)
     if device is not None:
         if config.profile == "readiness":
             raise ValueError("profile readiness is for the CPU: device must be None")
@@ -103,4 +104,4 @@ def device_module() -> ModuleType:
 
 
 def _host(array: Any) -> Array:
-    return np.asarray(array.cpu().numpy() if ops.is_tensor(array) else array)
+    return np.asarray(array.cpu().numpy() if is_tensor(array) else array)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ov2_kernels import VideoError, native, ops, reference
+from ov2_kernels.dispatch import resolve_threads
 from ov2_kernels.media import Pictures, Samples
 from ov2_kernels.reference.demux import is_reference
 from ov2_kernels.reference.read_samples import estimate_motion
@@ -258,9 +259,9 @@ def test_a_size_change_is_rescaled(clip_path):
 
 def test_threads_follow_the_affinity_of_the_process(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {3}, raising=False)
-    assert ops.resolve_threads(None) == 1
+    assert resolve_threads(None) == 1
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
-        ops.resolve_threads(0)
+        resolve_threads(0)
 
 
 def test_a_file_that_breaks_off_is_an_error(clip_path, tmp_path):

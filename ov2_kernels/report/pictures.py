@@ -8,8 +8,8 @@ from functools import partial
 
 from PIL import Image
 
+from ..dispatch import resolve_threads
 from ..media import Array
-from ..ops import resolve_threads
 
 #: (scale, JPEG quality), from what looks best to what takes least
 LADDER = (

@@ -1,0 +1,57 @@
+"""What a stage requires of its arguments; each check raises ``ValueError`` that names the argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .dispatch import is_tensor
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises where a value is none of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_array(name: str, array: Any, dtype: str, shape: tuple[int | None, ...]) -> Any:
+    """An array or tensor of a type and shape; ``None`` stands for any length."""
+    array = array if is_tensor(array) else np.asarray(array)
+    if str(array.dtype).replace("torch.", "") != dtype:
+        raise ValueError(f"{name} must be {dtype}, got {array.dtype}")
+    if array.ndim != len(shape) or any(s is not None and s != t for s, t in zip(shape, array.shape, strict=False)):
+        wanted = ", ".join("*" if s is None else str(s) for s in shape)
+        raise ValueError(f"{name} must have the shape [{wanted}], got {list(array.shape)}")
+    return array
+
+
+def check_planes(name: str, planes: Any, patch: int) -> None:
+    """Raises where planes ``[N, H, W, ...]`` are not made of whole blocks."""
+    if patch < 2 or patch % 2:
+        raise ValueError(f"patch must be even and at least 2, got {patch}")
+    if planes.shape[1] % (2 * patch) or planes.shape[2] % (2 * patch) or not planes.shape[1] * planes.shape[2]:
+        raise ValueError(
+            f"{name} must be multiples of 2 * patch = {2 * patch} high and wide, got {list(planes.shape[1:3])}"
+        )
+
+
+def check_edges(group_edges: Any, samples: int) -> Any:
+    """``group_edges``, int64 ``[groups + 1]``; ``ValueError`` where they do not cut up so many samples."""
+    edges = check_array("group_edges", group_edges, "int64", (None,))
+    if is_tensor(edges):
+        return edges  # the operator looks into them
+    if len(edges) < 2 or edges[0] != 0 or edges[-1] != samples or (np.diff(edges) <= 0).any():
+        raise ValueError(f"group_edges must rise from 0 to the number of samples, {samples}, got {edges}")
+    return edges
+
+
+def check_selection(frames: Any, selected: Any, frame_ids: Any, patch: int) -> tuple[Any, Any, Any]:
+    """What the packing stages take; raises where a block selected lies in no frame."""
+    frames = check_array("frames", frames, "uint8", (None, None, None, 3))
+    check_planes("frames", frames, patch)
+    blocks = frames.shape[1] * frames.shape[2] // (2 * patch) ** 2
+    selected = check_array("selected", selected, "int64", (None, blocks))
+    if not is_tensor(selected) and selected.size and (selected.min() < 0 or selected.max() >= len(frames) * blocks):
+        raise ValueError(f"selected must lie in [0, {len(frames) * blocks}), got {selected.min()} to {selected.max()}")
+    return frames, selected, check_array("frame_ids", frame_ids, "int64", (len(frames),))
