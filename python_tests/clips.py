@@ -111,3 +111,35 @@ if __name__ == "__main__":  # the clip of `ov2-kernels demo`
     target = Path(sys.argv[1])
     demo = scene(300, 360, 640, seed=7, noise=0.6, lamp=(171, 180))
     encode(target, demo, options={"crf": "27", "preset": "veryslow", "g": "120", "movflags": "+faststart"})
+
+
+def parameter_sets(extradata: bytes) -> bytes:
+    """The parameter sets of an avcC record as NAL units behind four-byte lengths."""
+    units, at = b"", 5
+    for mask in (31, 255):
+        count, at = extradata[at] & mask, at + 1
+        for _ in range(count):
+            size = int.from_bytes(extradata[at : at + 2], "big")
+            units += size.to_bytes(4, "big") + extradata[at + 2 : at + 2 + size]
+            at += 2 + size
+    return units
+
+
+def splice(parts: Sequence[Path], path: Path) -> Path:
+    """Two H.264 MP4s of 24 frames each, end to end; the first packet of the second brings its parameter sets."""
+    with av.open(str(parts[0])) as one, av.open(str(parts[1])) as two, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(one.streams.video[0])
+        units = parameter_sets(two.streams.video[0].codec_context.extradata)
+        shift = int(24 / 30 / one.streams.video[0].time_base)
+        for part, given in enumerate((one, two)):
+            for index, packet in enumerate(p for p in given.demux(given.streams.video[0]) if p.size):
+                copy = av.Packet((units if part and index == 0 else b"") + bytes(packet))
+                copy.pts, copy.dts, copy.time_base = (
+                    packet.pts + part * shift,
+                    packet.dts + part * shift,
+                    packet.time_base,
+                )
+                copy.is_keyframe = packet.is_keyframe
+                copy.stream = stream
+                out.mux(copy)
+    return path

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import pytest
 
-from clips import Array, encode, scene
+from clips import Array, encode, scene, splice
 
 if importlib.util.find_spec("torch"):
     import torch
@@ -164,39 +164,12 @@ def h264_size_change(path: Path) -> Path:
     return path
 
 
-def parameter_sets(extradata: bytes) -> bytes:
-    """The parameter sets of an avcC record as NAL units behind four-byte lengths."""
-    units, at = b"", 5
-    for mask in (31, 255):
-        count, at = extradata[at] & mask, at + 1
-        for _ in range(count):
-            size = int.from_bytes(extradata[at : at + 2], "big")
-            units += size.to_bytes(4, "big") + extradata[at + 2 : at + 2 + size]
-            at += 2 + size
-    return units
-
-
 @clip("mp4")
 def h264_switching_parameters(path: Path) -> Path:
     """A splice: the container holds the first half's parameter sets, one packet those of the second half."""
     options = [{**X264, "g": "8", "x264-params": f"scenecut=0:cabac={cabac}"} for cabac in (1, 0)]
     parts = [encode(path.with_suffix(f".{i}.mp4"), frames(24, seed=3 + i), options=o) for i, o in enumerate(options)]
-    with av.open(str(parts[0])) as one, av.open(str(parts[1])) as two, av.open(str(path), "w") as out:
-        stream = out.add_stream_from_template(one.streams.video[0])
-        units = parameter_sets(two.streams.video[0].codec_context.extradata)
-        shift = int(24 / 30 / one.streams.video[0].time_base)
-        for part, given in enumerate((one, two)):
-            for index, packet in enumerate(p for p in given.demux(given.streams.video[0]) if p.size):
-                copy = av.Packet((units if part and index == 0 else b"") + bytes(packet))
-                copy.pts, copy.dts, copy.time_base = (
-                    packet.pts + part * shift,
-                    packet.dts + part * shift,
-                    packet.time_base,
-                )
-                copy.is_keyframe = packet.is_keyframe
-                copy.stream = stream
-                out.mux(copy)
-    return path
+    return splice(parts, path)
 
 
 @clip("ts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ import pytest
 from ov2_kernels import VideoError, bit_cost, ops
 from ov2_kernels.media import BIT_STATUS
 
-from clips import encode, scene
+from clips import encode, scene, splice
 
 #: every combination of what changes the syntax, a few frames each
 ENTROPY = {"cavlc": "cabac=0", "cabac": "cabac=1"}
@@ -134,6 +135,44 @@ def test_every_container(clip_path, name):
     np.testing.assert_array_equal(cost.bits.sum((1, 2)), cost.payload_bits)
     if not changed:
         assert cost.crop == (0, 0, info.coded_width, info.coded_height)
+
+
+def bytes_read():
+    with open("/proc/self/io") as counts:
+        return int(next(counts).split()[1])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="counts bytes as Linux does")
+@pytest.mark.parametrize(
+    ("suffix", "container"), [("mp4", "mp4"), ("frag.mp4", "mp4"), ("mkv", "matroska"), ("ts", "mpegts")]
+)
+def test_far_pictures_are_gone_to(tmp_path, suffix, container):
+    options = {"x264-params": "bframes=2:b-pyramid=normal:keyint=8:scenecut=0:qp=1", "preset": "ultrafast"}
+    fragmented = {"movflags": "frag_keyframe+empty_moov"} if suffix == "frag.mp4" else {}
+    path = tmp_path / f"clip.{suffix}"
+    encode(path, scene(96, 288, 352, noise=40.0), options=options, container=container, container_options=fragmented)
+    info = ops.probe(path)
+    assert info.size.sum() > 10_000_000
+    whole = bit_cost(path, np.arange(96), info=info)
+    assert_exact(whole, info)
+    before = bytes_read()
+    some = bit_cost(path, [40, 41, 86], info=info, threads=2)
+    # Reading on would take nine tenths; a transport stream's headers and times are looked for here and there.
+    assert bytes_read() - before < info.size.sum() * (0.75 if suffix == "ts" else 0.5)
+    np.testing.assert_array_equal(some.bits, whole.bits[[40, 41, 86]])
+
+
+def test_parameter_sets_passed_over_are_gone_back_for(tmp_path):
+    # Of the splice's second half only the first packet carries parameter sets; noise makes its pictures big.
+    options = {"preset": "ultrafast", "x264-params": "keyint=4:scenecut=0:qp=1"}
+    parts = [
+        encode(tmp_path / f"{profile}.mp4", scene(24, 144, 176, noise=40.0), options={**options, "profile": profile})
+        for profile in ("baseline", "high")
+    ]
+    path = splice(parts, tmp_path / "joined.mkv")
+    info = ops.probe(path)
+    assert set(bit_cost(path, np.arange(48), info=info).status) == {"exact"}
+    assert set(bit_cost(path, [1, 46], info=info).status) == {"exact"}
 
 
 def test_parameter_sets_that_came_before_are_known(clip_path):

@@ -17,6 +17,9 @@ using bitstream::ParameterSets;
 using bitstream::PictureCost;
 using Bytes = std::vector<uint8_t>;
 
+// Reading on costs less than going elsewhere up to so many bytes.
+constexpr int64_t kWorthSeeking = int64_t{1} << 18;
+
 // What of a keyframe is read for the parameter sets that may stand before its first slice.
 constexpr int64_t kHead = 4096;
 
@@ -24,12 +27,45 @@ class BitCostReader {
   public:
     explicit BitCostReader(const BitCostRequest& request)
         : request_(request),
-          demuxer_(request.path, /*table_only=*/false),
           plan_(*request.table, request.frame_indices),
           costs_(request.frame_indices.size()),
           pool_(request.threads, request.threads + 2,
                 [this] { return std::make_unique<H264Parser>(request_.rules); }) {
-        const AVCodecParameters& codec = *demuxer_.stream()->codecpar;
+        open();
+        const PacketTable& table = *request.table;
+        order_.resize(costs_.size());
+        std::iota(order_.begin(), order_.end(), size_t{0});
+        std::sort(order_.begin(), order_.end(), [&](size_t a, size_t b) {
+            return table.decode_index[row(a)] < table.decode_index[row(b)];
+        });
+    }
+
+    std::vector<PictureCost> run() {
+        if (demuxer_->codec() != AV_CODEC_ID_H264) {
+            for (PictureCost& cost : costs_) cost.status = bitstream::Status::codec;
+            return std::move(costs_);
+        }
+        if (!finished(read_by_index())) {
+            // Where new parameter sets came with packets passed over, pictures behind them cannot be parsed.
+            bool done = finished(read_by_seeking()) && (!sought_ || all_exact());
+            if (!done) finished(read_through());
+        }
+        return std::move(costs_);
+    }
+
+  private:
+    void poll() const { request_.poll(read_); }
+
+    // At the first packet, with the parameter sets of the container.
+    void open() {
+        demuxer_ = std::make_unique<Demuxer>(request_.path, /*table_only=*/false);
+        begin();
+    }
+
+    void begin() {
+        read_ = 0;
+        std::fill(costs_.begin(), costs_.end(), PictureCost{});
+        const AVCodecParameters& codec = *demuxer_->stream()->codecpar;
         ParameterSets sets;
         if (codec.extradata_size > 0) {
             length_size_ = sets.absorb_avc_record(codec.extradata, codec.extradata_size);
@@ -40,64 +76,108 @@ class BitCostReader {
         sets_ = std::make_shared<const ParameterSets>(std::move(sets));
     }
 
-    std::vector<PictureCost> run() {
-        if (demuxer_.codec() != AV_CODEC_ID_H264) {
-            for (PictureCost& cost : costs_) cost.status = bitstream::Status::codec;
-            return std::move(costs_);
-        }
-        if (!read_by_index()) {
-            pool_.finish([this] { poll(); });
-            read_ = 0;
-            read_through();
-        }
+    // Waits for what was begun.
+    bool finished(bool done) {
         pool_.finish([this] { poll(); });
-        return std::move(costs_);
+        return done;
     }
 
-  private:
-    void poll() const { request_.poll(read_); }
+    bool all_exact() const {
+        return std::all_of(costs_.begin(), costs_.end(),
+                           [](const PictureCost& cost) { return cost.status == bitstream::Status::ok; });
+    }
 
     // Goes straight to the packets wanted. False where the container does not know where they are.
     bool read_by_index() {
         const PacketTable& table = *request_.table;
-        std::vector<size_t> order(costs_.size());
-        std::iota(order.begin(), order.end(), size_t{0});
-        auto index_of = [&](size_t i) { return table.decode_index[row(i)]; };
-        std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return index_of(a) < index_of(b); });
         // Parameter sets that stand in the stream come with keyframes.
         int64_t next = 0;
-        for (size_t i : order) {
+        for (size_t i : order_) {
             for (; next <= index_of(i); ++next) {
                 if (!plan_.is_key(next)) continue;
                 int64_t size = table.size[static_cast<size_t>(plan_.row(next))];
-                Bytes head = demuxer_.packet_at(next, size, kHead);
+                Bytes head = demuxer_->packet_at(next, size, kHead);
                 if (head.empty()) return false;
                 take_sets(head.data(), static_cast<int64_t>(head.size()));
             }
-            Bytes bytes = demuxer_.packet_at(index_of(i), table.size[row(i)], INT64_MAX);
+            Bytes bytes = demuxer_->packet_at(index_of(i), table.size[row(i)], INT64_MAX);
             if (bytes.empty()) return false;
             parse(i, std::move(bytes));
         }
         return true;
     }
 
-    // Reads all packets up to the last one wanted.
-    void read_through() {
+    // Goes to the keyframe before each packet wanted, where that is far, and reads on from there. False where
+    // packets cannot be told by their times, or are not where the container says.
+    bool read_by_seeking() {
+        if (!request_.table->has_timestamps) return false;
+        begin();  // what was read by the index left the demuxer where it was
         PacketPtr packet(av_packet_alloc());
         if (!packet) throw std::bad_alloc();
-        const std::vector<int64_t>& wanted = request_.frame_indices;
-        for (int64_t index = 0; demuxer_.next(*packet) && !plan_.finished(index); ++index) {
-            poll();
-            int64_t at = plan_.row(index);
-            auto found = std::lower_bound(wanted.begin(), wanted.end(), at);
-            if (found != wanted.end() && *found == at) {
-                parse(static_cast<size_t>(found - wanted.begin()),
-                      Bytes(packet->data, packet->data + packet->size));
+        int64_t next = 0;  // the packet that the demuxer hands out next
+        for (size_t i : order_) {
+            int64_t key = plan_.key_before(index_of(i));
+            if (key > next && bytes_between(next, key) > kWorthSeeking) {
+                next = seek(key, *packet);
+                if (next < 0) return false;
+                use(*packet, next++, i);
             }
-            take_sets(packet->data, packet->size);
+            while (next <= index_of(i)) {
+                if (!demuxer_->next(*packet) || !plan_.is(*packet, next)) return false;
+                use(*packet, next++, i);
+            }
         }
+        return true;
     }
 
+    // The place in decode order, at most `key`, of the packet that is now read; -1 where that is impossible.
+    int64_t seek(int64_t key, AVPacket& packet) {
+        const PacketTable& table = *request_.table;
+        sought_ = true;
+        // Some containers seek by decoding times, which run ahead of what is displayed.
+        int64_t earlier = std::max<int64_t>(plan_.row(key) - 2 * plan_.reordering() - 2, 0);
+        for (int64_t row : {plan_.row(key), earlier}) {
+            if (!demuxer_->seek(table.pts[static_cast<size_t>(row)])) return -1;
+            // The first packets may be pieces of one.
+            for (int tries = 0; tries < 8 && demuxer_->next(packet); ++tries) {
+                int64_t at = plan_.index_of(packet);
+                if (at > key) break;
+                if (at >= 0) return at;
+            }
+        }
+        return -1;
+    }
+
+    // Reads all packets up to the last one wanted.
+    bool read_through() {
+        open();
+        PacketPtr packet(av_packet_alloc());
+        if (!packet) throw std::bad_alloc();
+        auto wanted = order_.begin();
+        for (int64_t next = 0; wanted != order_.end() && demuxer_->next(*packet); ++next) {
+            wanted += use(*packet, next, *wanted) ? 1 : 0;
+        }
+        return wanted == order_.end();
+    }
+
+    // Takes what a packet holds of use; true where it is the one that `i` wants.
+    bool use(const AVPacket& packet, int64_t index, size_t i) {
+        poll();
+        bool wanted = index == index_of(i);
+        if (wanted) parse(i, Bytes(packet.data, packet.data + packet.size));
+        take_sets(packet.data, packet.size);
+        return wanted;
+    }
+
+    int64_t bytes_between(int64_t from, int64_t to) const {
+        int64_t bytes = 0;
+        for (; from < to; ++from) {
+            if (plan_.row(from) >= 0) bytes += request_.table->size[static_cast<size_t>(plan_.row(from))];
+        }
+        return bytes;
+    }
+
+    int64_t index_of(size_t i) const { return request_.table->decode_index[row(i)]; }
     size_t row(size_t i) const { return static_cast<size_t>(request_.frame_indices[i]); }
 
     void take_sets(const uint8_t* packet, int64_t size) {
@@ -124,11 +204,14 @@ class BitCostReader {
     }
 
     const BitCostRequest& request_;
-    Demuxer demuxer_;
+    std::unique_ptr<Demuxer> demuxer_;
     PacketPlan plan_;
     int length_size_ = 0;
     std::shared_ptr<const ParameterSets> sets_;  // in force where reading has come to
     std::vector<PictureCost> costs_;
+    std::vector<size_t> order_;  // those of the costs by decode order
+    bool moved_ = false;         // the demuxer, from the first packet
+    bool sought_ = false;
     int64_t read_ = 0;
     WorkerPool<H264Parser> pool_;  // last: its threads use what stands above
 };

@@ -94,6 +94,10 @@ std::vector<uint8_t> Demuxer::packet_at(int64_t index, int64_t size, int64_t mos
     return bytes;
 }
 
+bool Demuxer::seek(int64_t timestamp) {
+    return !unpack_ && av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
+}
+
 bool Demuxer::next(AVPacket& packet) {
     if (!unpack_) return read(packet);
     for (;;) {

@@ -24,6 +24,11 @@ class Demuxer {
     // container has a sample table that knows it and gives it `size` bytes; else empty.
     std::vector<uint8_t> packet_at(int64_t index, int64_t size, int64_t most) const;
 
+    // Goes to about where the stream's clock says so, before rather than behind, by the container's index or
+    // by bisection; false where that is impossible. What next() then hands out tells where reading has come
+    // to.
+    bool seek(int64_t timestamp);
+
     const std::string& path() const { return path_; }
     const AVStream* stream() const { return stream_; }
     AVCodecID codec() const { return stream_->codecpar->codec_id; }

@@ -71,6 +71,23 @@ bool PacketPlan::is_key(int64_t index) const {
     return r >= 0 && table_.is_key[static_cast<size_t>(r)] != 0;
 }
 
+int64_t PacketPlan::key_before(int64_t index) const {
+    while (index > 0 && !is_key(index)) --index;
+    return index;
+}
+
+bool PacketPlan::is(const AVPacket& packet, int64_t index) const {
+    auto r = static_cast<size_t>(row(index));
+    return row(index) < 0 || (table_.pts[r] == packet.pts && table_.size[r] == packet.size);
+}
+
+int64_t PacketPlan::index_of(const AVPacket& packet) const {
+    auto [first, last] = std::equal_range(table_.pts.begin(), table_.pts.end(), packet.pts);
+    if (last - first != 1) return -1;
+    int64_t index = table_.decode_index[static_cast<size_t>(first - table_.pts.begin())];
+    return is(packet, index) ? index : -1;
+}
+
 bool PacketPlan::may_skip_to_next_key(int64_t index) const {
     if (index >= static_cast<int64_t>(rows_.size())) return false;
     int64_t key = next_key_[static_cast<size_t>(index)];

@@ -22,6 +22,15 @@ class PacketPlan {
     bool needed(int64_t row) const { return row >= 0 && needed_[static_cast<size_t>(row)] != 0; }
     bool is_key(int64_t index) const;
 
+    // The last keyframe at or before a place in decode order; 0 where there is none.
+    int64_t key_before(int64_t index) const;
+
+    // Whether a packet, by its time and its size, is the one at this place in decode order.
+    bool is(const AVPacket& packet, int64_t index) const;
+
+    // The place of a packet in decode order, by its time; -1 where no single one has that and its size.
+    int64_t index_of(const AVPacket& packet) const;
+
     // The most pictures that any picture waits for: decoded before it, displayed after it.
     int64_t reordering() const;
 
