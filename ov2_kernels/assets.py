@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config import CodecConfig
 from .dispatch import resolve_threads
 from .media import Array
 
@@ -26,8 +25,8 @@ FORMATS = ("jpg", "png", "npy")
 
 def save_assets(
     tokens: CodecTokens, directory: str | os.PathLike[str], *, format: str = "jpg", overwrite: bool = False
-) -> None:
-    """Writes ``canvas_000.jpg`` ..., ``src_patch_position.npy``, ``frame_ids.npy`` and ``meta.json``.
+) -> dict[str, Any]:
+    """Writes ``canvas_000.jpg`` ..., ``src_patch_position.npy``, ``frame_ids.npy`` and ``meta.json``; returns the last.
 
     They are written to a temporary directory beside the target, which then takes the target's name, so that no reader
     ever sees half of them. Raises ``ValueError`` for an unknown ``format`` and ``FileExistsError`` where the target
@@ -47,8 +46,10 @@ def save_assets(
             pool.shutdown(cancel_futures=True)
         np.save(temporary / "src_patch_position.npy", tokens.src_patch_position)
         np.save(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
-        (temporary / "meta.json").write_text(json.dumps(describe(tokens, names), indent=1))
+        meta = describe(tokens, names)
+        (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
         _refuse_existing(target, overwrite)
+    return meta
 
 
 @contextlib.contextmanager
@@ -110,15 +111,6 @@ def _write_canvas(path: Path, canvas: Array) -> None:
     Image.fromarray(canvas).save(path, **options)
 
 
-def _read_canvas(path: Path) -> Array:
-    if path.suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
 def canvas_names(tokens: CodecTokens, format: str) -> list[str]:
     """File names of the canvases, in order."""
     return [f"canvas_{c:03d}.{format}" for c in range(len(tokens.canvases))]
@@ -168,72 +160,3 @@ def describe(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
         "video": tokens.video,
         "config": dataclasses.asdict(tokens.config),
     }
-
-
-def _edges(groups: list[dict[str, Any]]) -> Array | None:
-    """Where groups begin and the last one ends; None in directories that do not tell."""
-    if not all("group_start_idx" in group and "group_end_idx" in group for group in groups):
-        return None
-    return np.array([*(g["group_start_idx"] for g in groups), groups[-1]["group_end_idx"]], dtype=np.int64)
-
-
-def load_assets(directory: str | os.PathLike[str]) -> CodecTokens:
-    """Reads an asset directory that :func:`save_assets` wrote.
-
-    JPEG canvases come back as JPEG left them; ``png`` and ``npy`` bit for bit. Raises ``OSError`` where a file is
-    missing and ``ValueError`` where the files do not fit together.
-    """
-    from .tokens import CodecTokens
-
-    root = Path(directory)
-    text = (root / "meta.json").read_text()
-    try:
-        meta = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{root}: meta.json is not JSON: {error}") from error
-    try:
-        names = meta["canvas_files"]
-        for name in names:
-            if Path(name).name != name or Path(name).suffix[1:] not in FORMATS:
-                raise ValueError(f"canvas_files names {name!r}, which is not a canvas of this directory")
-        if not names:
-            raise ValueError(f"{root}: meta.json names no canvas")
-        groups = meta["groups"]
-        config = CodecConfig(**meta["config"])
-        with ThreadPoolExecutor(resolve_threads(config.threads)) as pool:
-            canvases = np.stack(list(pool.map(_read_canvas, [root / name for name in names])))
-        positions = np.load(root / "src_patch_position.npy", allow_pickle=False)
-        frame_ids = np.load(root / "frame_ids.npy", allow_pickle=False).astype(np.int64)
-        kinds = np.full(len(names), "P")
-        kinds[[group["global_img_offset"] for group in groups]] = "I"
-        tokens = CodecTokens(
-            canvases=canvases,
-            src_patch_position=positions,
-            group_ids=np.repeat(np.arange(len(groups), dtype=np.int32), [group["num_canvases"] for group in groups]),
-            canvas_kinds=kinds,
-            frame_ids=frame_ids,
-            timestamps=np.array(meta["timestamps"], dtype=np.float64),
-            fps=float(meta["fps"]),
-            total_frames=int(meta["total_frames"]),
-            source_height=int(meta["orig_hw"][0]),
-            source_width=int(meta["orig_hw"][1]),
-            codec=str(meta["codec_name"]),
-            config=config,
-            motion_source=str(meta["motion_source"]),
-            bits_source=str(meta["bits_source"]),
-            substituted_frames=np.array(meta["substituted_frames"], dtype=np.int64),
-            timings=meta["timing_sec"],
-            evidence=str(meta.get("evidence", "codec")),
-            video=str(meta.get("video", "")),
-            exact_pictures=int(meta.get("exact_pictures", 0)),
-            sample_edges=_edges(groups),
-        )
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{root}: meta.json lacks what ov2_kernels writes there: {error!r}") from error
-    hp, wp = tokens.grid
-    if positions.shape != (len(names) * hp * wp, 3) or len(tokens.group_ids) != len(names):
-        raise ValueError(
-            f"{root}: {len(names)} canvases of {hp} x {wp} patches do not fit {list(positions.shape)} positions "
-            f"and {len(tokens.group_ids)} group numbers"
-        )
-    return tokens

@@ -169,11 +169,15 @@ class CodecTokens:
         return html_report(self, video, max_bytes=max_bytes)
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str]) -> CodecTokens:
-        """Reads a directory that :meth:`save` wrote."""
-        from .assets import load_assets
+    def load(cls, directory: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> CodecTokens:
+        """Reads a directory that :meth:`save` wrote, whoever has had it since.
 
-        return load_assets(directory)
+        Raises ``OSError`` where a file is missing or cannot be read, and ``ValueError`` where anything is not as it was
+        written, or the canvases would take more than ``max_bytes``, before that memory is taken.
+        """
+        from .load_assets import load_assets
+
+        return load_assets(directory, max_bytes=max_bytes)
 
 
 def _dtype_name(dtype: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -110,8 +111,10 @@ def test_the_key_covers_the_file_and_every_setting(video, tmp_path, calls):
 
 
 def test_damaged_entries_are_made_anew(video, tmp_path, calls):
-    config = CodecConfig(**SMALL, cache_root=tmp_path / "cache")
+    root = tmp_path / "cache"
+    config = CodecConfig(**SMALL, cache_root=root)
     expected = tokenize_video(video, profile="readiness", **SMALL)
+    fewer = tokenize_video(video, profile="readiness", **{**SMALL, "target_canvas": 4})
     directory = Path(process_codec_video(video, config)["out_dir"])
     for count, damage in enumerate(
         [
@@ -126,11 +129,33 @@ def test_damaged_entries_are_made_anew(video, tmp_path, calls):
         damage()
         assert_payload(process_codec_video(video, config), expected)
         assert len(calls) == count
+    other = Path(process_codec_video(video, CodecConfig(**{**SMALL, "target_canvas": 4}, cache_root=root))["out_dir"])
+    for plant in (
+        lambda: shutil.copytree(other, directory),  # whole, but made with other settings
+        lambda: directory.write_bytes(b"no directory"),
+        lambda: directory.symlink_to(other),
+        lambda: directory.symlink_to("nowhere"),
+    ):
+        shutil.rmtree(directory) if directory.is_dir() and not directory.is_symlink() else directory.unlink()
+        plant()
+        assert_payload(process_codec_video(video, config), expected)
+        assert not directory.is_symlink()
+    assert len(calls) == 11
+    assert_payload(process_codec_video(video, CodecConfig(**{**SMALL, "target_canvas": 4}, cache_root=root)), fewer)
+    shutil.rmtree(other)
     left = directory.parent / f".{directory.name}.0123456789ab"  # by a process that was killed as it wrote
     left.mkdir()
     (directory / "meta.json").unlink()
     process_codec_video(video, config)
     assert entries(directory.parent) == [directory.name]
+
+
+def test_names_of_any_length(video, tmp_path):
+    for name in ("\U0001f3ac" * 60, "x" * 250, "a\udcff" * 60):  # 240, 250 and, undecodable, 120 bytes
+        long = video.with_name(f"{name}.mp4")
+        shutil.copy(video, long)
+        payload = process_codec_video(long, CodecConfig(**SMALL, cache_root=tmp_path / "cache"))
+        assert Path(payload["out_dir"]).is_dir()
 
 
 def test_a_failure_keeps_nothing(video, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import hashlib
@@ -12,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import __version__
-from ..assets import load_assets, save_assets
+from ..assets import save_assets
 from ..config import CodecConfig
+from ..load_assets import load_assets
 from ..tokens import CodecTokens
 
 #: part of every key: entries of an older layout are not read
@@ -47,7 +49,9 @@ class TokenCache:
             "config": {**dataclasses.asdict(config), "threads": None},
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return self.root / f"{Path(path).stem[:80]}_{digest[:32]}"
+        # Names have at most 255 bytes, and that of a directory in the making is longer by 23.
+        stem = os.fsencode(Path(path).stem)[:80].decode(errors="ignore")
+        return self.root / f"{stem}_{digest[:32]}"
 
     def get(
         self,
@@ -66,19 +70,19 @@ class TokenCache:
         except ImportError as error:
             raise ImportError("a cache needs filelock: pip install 'ov2_kernels[cache]'") from error
         entry = self.entry(video, config)
-        kept = _load(entry)
+        kept = _load(entry, config)
         if kept is not None:
             return kept, entry
         locks = self.root / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(locks / entry.name, timeout=timeout):
-                kept = _load(entry)
+                kept = _load(entry, config)
                 if kept is not None:
                     return kept, entry
                 # What is damaged, and what a process that was killed left while it wrote.
                 for stale in (entry, *self.root.glob(f".{glob.escape(entry.name)}.*")):
-                    shutil.rmtree(stale, ignore_errors=True)
+                    _remove(stale)
                 tokens = make()
                 if self.entry(video, config) != entry:
                     return tokens, None
@@ -88,11 +92,21 @@ class TokenCache:
             raise TimeoutError(f"{os.fspath(video)}: another process has not made it in {timeout:g} seconds") from error
 
 
-def _load(entry: Path) -> CodecTokens | None:
-    """The tokens of an entry that is there and whole."""
+def _load(entry: Path, config: CodecConfig) -> CodecTokens | None:
+    """The tokens of an entry that is there, whole, and made with these settings."""
     if not (entry / "meta.json").exists():
         return None
     try:
-        return load_assets(entry)
-    except (OSError, ValueError, SyntaxError, EOFError):  # the last two: broken images and arrays
+        tokens = load_assets(entry)
+    except (OSError, ValueError):
         return None
+    return tokens if tokens.config.replace(threads=None) == config.replace(threads=None) else None
+
+
+def _remove(path: Path) -> None:
+    """Removes whatever has that name; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

@@ -160,12 +160,12 @@ def run_preinfer(*args: Any, **flags: Any) -> PreinferResult:
 
 
 def _preinfer(config: PreinferConfig, progress: Progress | None = None) -> PreinferResult:
+    from ..assets import save_assets
     from ..video import tokenize_video
 
     target = Path(config.out_dir)
     tokens = tokenize_video(config.video, config.codec_config(), progress=progress)
-    tokens.save(target, format=config.canvas_format, overwrite=True)
-    summary: dict[str, Any] = json.loads((target / "meta.json").read_text())
+    summary = save_assets(tokens, target, format=config.canvas_format, overwrite=True)
     return PreinferResult(str(target), str(target / "meta.json"), summary["canvas_files"], summary)
 
 
