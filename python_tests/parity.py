@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,3 +26,8 @@ def assert_same(got: Any, expected: Any, name: str = "result", bound: int = 0) -
         places: Sequence[Any] = np.argwhere(differs)[:5]
         values = "; ".join(f"{tuple(p)}: {got[tuple(p)]} expected {expected[tuple(p)]}" for p in places)
         raise AssertionError(f"{name}: {int(differs.sum())} of {differs.size} differ by more than {bound}: {values}")
+
+
+def bytes_read() -> int:
+    """What this process has read from files so far, by Linux's count."""
+    return int(Path("/proc/self/io").read_text().split()[1])

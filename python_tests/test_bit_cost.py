@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from fractions import Fraction
 
@@ -14,6 +13,7 @@ from ov2_kernels import VideoError, bit_cost, ops
 from ov2_kernels.media import BIT_STATUS
 
 from clips import encode, scene, splice
+from parity import bytes_read
 
 #: every combination of what changes the syntax, a few frames each
 ENTROPY = {"cavlc": "cabac=0", "cabac": "cabac=1"}
@@ -137,12 +137,6 @@ def test_every_container(clip_path, name):
         assert cost.crop == (0, 0, info.coded_width, info.coded_height)
 
 
-def bytes_read():
-    with open("/proc/self/io") as counts:
-        return int(next(counts).split()[1])
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="counts bytes as Linux does")
 @pytest.mark.parametrize(
     ("suffix", "container"), [("mp4", "mp4"), ("frag.mp4", "mp4"), ("mkv", "matroska"), ("ts", "mpegts")]
 )

@@ -16,7 +16,7 @@ from ov2_kernels.reference.resize import axis_weights
 
 from clips import encode, scene
 from conftest import CLIPS, frames
-from parity import assert_same
+from parity import assert_same, bytes_read
 
 EXACT = ("frame_ids", "motion", "packet_bytes", "pts", "pict_types", "substituted")
 # Two releases of libswscale enlarge, or resize RGB: luma may round apart by one grey level, which the colour matrix can
@@ -204,6 +204,22 @@ def test_a_disposable_predecessor_is_not_decoded(clip_path):
     pictures = Pictures.empty(1, 84, 140, predecessors=False)
     without = native.read_samples(path, [2], 84, 140, info=info, motion_source="none", pictures=pictures)
     assert without.decoded < with_it.decoded
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("gop", ["bframes=3:b-pyramid=normal:keyint=8", "bframes=3:open-gop=1:keyint=8", "keyint=5"])
+def test_far_samples_are_gone_to(gop, threads, tmp_path):
+    options = {"preset": "veryfast", "x264-params": f"{gop}:b-adapt=0:scenecut=0:qp=1"}
+    path = encode(tmp_path / "clip.mp4", scene(64, 144, 176, pan=1.0, noise=40.0), options=options)
+    info = native.probe(path)
+    assert info.size.sum() > 1_500_000
+    wanted = [2, 33, 50, 51]
+    before = bytes_read()
+    got = native.read_samples(path, wanted, 84, 140, info=info, threads=threads)
+    if "open-gop" not in gop:
+        assert bytes_read() - before < info.size.sum() * 0.7
+        assert got.decoded + got.skipped <= 60
+    assert_same_samples(got, reference.read_samples(path, wanted, 84, 140, info=info))
 
 
 def test_rotated_picture_stands_upright(tmp_path):

@@ -5,8 +5,7 @@
 #include <numeric>
 
 #include "bitstream/h264_parser.h"
-#include "media/demuxer.h"
-#include "media/packet_plan.h"
+#include "media/packet_feed.h"
 #include "media/worker_pool.h"
 
 namespace ov2::media {
@@ -16,9 +15,6 @@ using bitstream::H264Parser;
 using bitstream::ParameterSets;
 using bitstream::PictureCost;
 using Bytes = std::vector<uint8_t>;
-
-// Reading on costs less than going elsewhere up to so many bytes.
-constexpr int64_t kWorthSeeking = int64_t{1} << 18;
 
 // What of a keyframe is read for the parameter sets that may stand before its first slice.
 constexpr int64_t kHead = 4096;
@@ -114,38 +110,16 @@ class BitCostReader {
         begin();  // what was read by the index left the demuxer where it was
         PacketPtr packet(av_packet_alloc());
         if (!packet) throw std::bad_alloc();
-        int64_t next = 0;  // the packet that the demuxer hands out next
+        PacketFeed feed(*demuxer_, *request_.table, plan_);
         for (size_t i : order_) {
-            int64_t key = plan_.key_before(index_of(i));
-            if (key > next && bytes_between(next, key) > kWorthSeeking) {
-                next = seek(key, *packet);
-                if (next < 0) return false;
-                use(*packet, next++, i);
-            }
-            while (next <= index_of(i)) {
-                if (!demuxer_->next(*packet) || !plan_.is(*packet, next)) return false;
-                use(*packet, next++, i);
+            if (!feed.go_to(plan_.key_before(index_of(i)))) return false;
+            while (feed.place() <= index_of(i)) {
+                if (!feed.next(*packet)) return false;
+                use(*packet, feed.place() - 1, i);
             }
         }
+        sought_ = feed.sought();
         return true;
-    }
-
-    // The place in decode order, at most `key`, of the packet that is now read; -1 where that is impossible.
-    int64_t seek(int64_t key, AVPacket& packet) {
-        const PacketTable& table = *request_.table;
-        sought_ = true;
-        // Some containers seek by decoding times, which run ahead of what is displayed.
-        int64_t earlier = std::max<int64_t>(plan_.row(key) - 2 * plan_.reordering() - 2, 0);
-        for (int64_t row : {plan_.row(key), earlier}) {
-            if (!demuxer_->seek(table.pts[static_cast<size_t>(row)])) return -1;
-            // The first packets may be pieces of one.
-            for (int tries = 0; tries < 8 && demuxer_->next(packet); ++tries) {
-                int64_t at = plan_.index_of(packet);
-                if (at > key) break;
-                if (at >= 0) return at;
-            }
-        }
-        return -1;
     }
 
     // Reads all packets up to the last one wanted.
@@ -167,14 +141,6 @@ class BitCostReader {
         if (wanted) parse(i, Bytes(packet.data, packet.data + packet.size));
         take_sets(packet.data, packet.size);
         return wanted;
-    }
-
-    int64_t bytes_between(int64_t from, int64_t to) const {
-        int64_t bytes = 0;
-        for (; from < to; ++from) {
-            if (plan_.row(from) >= 0) bytes += request_.table->size[static_cast<size_t>(plan_.row(from))];
-        }
-        return bytes;
     }
 
     int64_t index_of(size_t i) const { return request_.table->decode_index[row(i)]; }

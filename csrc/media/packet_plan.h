@@ -25,6 +25,9 @@ class PacketPlan {
     // The last keyframe at or before a place in decode order; 0 where there is none.
     int64_t key_before(int64_t index) const;
 
+    // The first keyframe after a place that has one.
+    int64_t next_key(int64_t index) const { return next_key_[static_cast<size_t>(index)]; }
+
     // Whether a packet, by its time and its size, is the one at this place in decode order.
     bool is(const AVPacket& packet, int64_t index) const;
 

@@ -31,12 +31,14 @@ class OrderedReader {
                 std::min(context.request.threads, kMostConverters) + 2,
                 [this] { return writer_.make_converter(); }) {}
 
-    void run() {
+    bool run() {
         PacketPtr packet(av_packet_alloc());
         if (!packet) throw std::bad_alloc();
         while (!done()) {
             poll();
-            if (!context_.demuxer.next(*packet)) {
+            if (may_skip_ && !held_parameters_) pass_over();
+            if (!context_.feed.next(*packet)) {
+                if (context_.feed.lost()) return false;
                 send_held();
                 send(nullptr);
                 break;
@@ -52,12 +54,24 @@ class OrderedReader {
                              ": the stream ends or breaks off before it");
         }
         pool_.finish([this] { poll(); });
+        return true;
     }
 
   private:
     bool timed() const { return context_.table().has_timestamps; }
     void poll() const { context_.request.poll(writer_.ready()); }
     bool done() const { return next_ == writer_.samples() && context_.references_known(last_type_); }
+
+    void pass_over() {
+        context_.pass_over(parameter_sets_);
+        if (context_.feed.place() == packets_) return;
+        // What was kept back led to a keyframe that is passed over now, and is as little needed.
+        context_.statistics.skipped += static_cast<int64_t>(held_.size());
+        forget_held();
+        packets_ = context_.feed.place();
+        packet_sizes_.resize(static_cast<size_t>(packets_));
+        packet_references_.resize(static_cast<size_t>(packets_));
+    }
 
     void take(AVPacket& packet) {
         int64_t index = packets_++;
@@ -201,8 +215,8 @@ class OrderedReader {
 
 }  // namespace
 
-void read_in_order(ReadContext& context) {
-    OrderedReader(context).run();
+bool read_in_order(ReadContext& context) {
+    return OrderedReader(context).run();
 }
 
 }  // namespace ov2::media

@@ -14,6 +14,13 @@ MotionSource motion_source(AVCodecID codec, const PacketTable& table, MotionSour
     return wanted == MotionSource::codec && !exports_motion_vectors(codec) ? MotionSource::estimated : wanted;
 }
 
+void ReadContext::pass_over(const std::string& parameter_sets) {
+    static const std::vector<uint8_t> kNone;
+    if (!by_seeking || !table().has_timestamps) return;
+    statistics.skipped +=
+        feed.pass_over(parameter_sets, writer.motion() == MotionSource::codec ? is_reference : kNone);
+}
+
 bool ReadContext::references_known(char last_picture_type) const {
     if (writer.motion() != MotionSource::codec || last_picture_type != 'B') return true;
     for (auto row = static_cast<size_t>(request.frame_indices.back()) + 1; row < is_reference.size(); ++row) {
@@ -27,24 +34,22 @@ ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arra
     ReadStatistics statistics;
     if (request.frame_indices.empty()) return statistics;
     PacketPlan plan(*request.table, request.frame_indices, request.predecessors);
-    // True where the samples are read; a second attempt starts from scratch.
+    // True where the samples are read; a second attempt starts from scratch, and takes no short cuts.
     auto attempt = [&](bool first) {
         Demuxer demuxer(request.path, /*table_only=*/false);
+        PacketFeed feed(demuxer, *request.table, plan);
         statistics = {};
         statistics.motion = motion_source(demuxer.codec(), *request.table, request.motion);
         SampleWriter writer(request, arrays, demuxer.orientation(), statistics.motion);
-        ReadContext context{request, demuxer, plan, writer, statistics, {}};
+        ReadContext context{request, demuxer, feed, plan, writer, statistics, first, {}};
         context.is_reference.assign(request.table->size.size(), ReadContext::kUnknown);
-        if (first && segments_pay(context)) {
-            if (!read_segments(context)) {
-                writer.clear_motion();
-                return false;
-            }
+        bool done = first && segments_pay(context) ? read_segments(context) : read_in_order(context);
+        if (done) {
+            writer.finish(context.is_reference, request.threads);
         } else {
-            read_in_order(context);
+            writer.clear_motion();
         }
-        writer.finish(context.is_reference, request.threads);
-        return true;
+        return done;
     };
     if (!attempt(true)) {
         request.poll(0);

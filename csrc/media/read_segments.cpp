@@ -42,16 +42,18 @@ class SegmentReader {
     bool run() {
         PacketPtr packet(av_packet_alloc());
         if (!packet) throw std::bad_alloc();
-        int64_t index = 0;
-        for (; context_.demuxer.next(*packet); ++index) {
+        for (;;) {
             poll();
-            if (context_.plan.finished(index) && context_.references_known('B')) break;
-            if (!take(*packet, index)) return false;
+            if (context_.plan.finished(context_.feed.place()) && context_.references_known('B')) break;
+            context_.pass_over(parameter_sets_);
+            if (!context_.feed.next(*packet)) break;
+            if (!take(*packet, context_.feed.place() - 1)) return false;
         }
+        if (context_.feed.lost()) return false;
         dispatch();
         pool_.finish([this] { poll(); });
         context_.statistics.decoded = decoded_;
-        context_.statistics.skipped = index - sent_;
+        context_.statistics.skipped = context_.feed.place() - sent_;
         return writer_.ready() == writer_.samples();
     }
 

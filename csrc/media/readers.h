@@ -1,8 +1,7 @@
 // The two ways to decode what a read needs. Both fill the same arrays with the same bits.
 #pragma once
 
-#include "media/demuxer.h"
-#include "media/packet_plan.h"
+#include "media/packet_feed.h"
 #include "media/sample_writer.h"
 
 namespace ov2::media {
@@ -14,21 +13,26 @@ constexpr int64_t kMostHeldBytes = int64_t{32} << 20;
 struct ReadContext {
     const ReadRequest& request;
     Demuxer& demuxer;
+    PacketFeed& feed;
     const PacketPlan& plan;
     SampleWriter& writer;
     ReadStatistics& statistics;
+    bool by_seeking;                    // or packet by packet
     std::vector<uint8_t> is_reference;  // by row of the table: 0, 1, or kUnknown
     static constexpr uint8_t kUnknown = 2;
 
     const PacketTable& table() const { return *request.table; }
+
+    // Leaves out packets that no sample needs, up to a keyframe, where that is quicker than reading them.
+    void pass_over(const std::string& parameter_sets);
 
     // Whether the distances of the last sample's references are known, so that reading may end.
     bool references_known(char last_picture_type) const;
 };
 
 // One decoder, as many threads as it can use, pictures in display order; converters work beside it. Throws
-// VideoError where a sample cannot be decoded.
-void read_in_order(ReadContext& context);
+// VideoError where a sample cannot be decoded; false where seeking went wrong.
+bool read_in_order(ReadContext& context);
 
 // One single-threaded decoder a thread, each on its own stretch from one IDR picture to the next, converting
 // what it decodes. False where that does not give every picture wanted: then the arrays hold nothing of use.
