@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/pack_canvases.h"
+
 namespace ov2 {
 
 namespace py = pybind11;
@@ -32,6 +34,13 @@ inline void require_shape(const py::array& array, const char* name, std::vector<
 inline void require(bool holds, const char* sentence) {
     if (!holds) throw py::value_error(sentence);
 }
+
+// Pictures [N, H, W, ...] made of whole blocks; an error where they are not.
+kernels::Geometry geometry(const py::array& planes, int64_t patch);
+
+// Canvases and positions of the selected blocks, which `copy_block` writes.
+py::tuple packed_canvases(const kernels::Geometry& g, const Array<int64_t>& selected,
+                          const Array<int64_t>& frame_ids, int threads, const kernels::CopyBlock& copy_block);
 
 void bind_media(py::module_& m);
 void bind_kernels(py::module_& m);

@@ -24,10 +24,17 @@ def read_samples(
     threads: int,
     motion: int,
     progress: Callable[[int], None] | None,
-    frames: AnyArray,
+    frames: AnyArray | None,
     luma: AnyArray,
     prev_luma: AnyArray,
 ) -> dict[str, Any]: ...
+
+class KeptColors:
+    def frames(self, luma: AnyArray, threads: int) -> U8: ...
+    def pack_canvases(
+        self, luma: AnyArray, selected: AnyArray, frame_ids: AnyArray, patch: int, threads: int
+    ) -> tuple[U8, I32]: ...
+
 def bit_cost(
     path: str | bytes,
     size: AnyArray,

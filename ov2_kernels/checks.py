@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .dispatch import is_tensor
+from .media import DeferredFrames
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -46,9 +47,15 @@ def check_edges(group_edges: Any, samples: int) -> Any:
     return edges
 
 
-def check_selection(frames: Any, selected: Any, frame_ids: Any, patch: int) -> tuple[Any, Any, Any]:
-    """What the packing stages take; raises where a block selected lies in no frame."""
-    frames = check_array("frames", frames, "uint8", (None, None, None, 3))
+def check_selection(
+    frames: Any, selected: Any, frame_ids: Any, patch: int, *, deferred: bool = False
+) -> tuple[Any, Any, Any]:
+    """What the packing stages take; raises where a block selected lies in no frame.
+
+    Deferred frames stay so where ``deferred`` allows it.
+    """
+    if not deferred or not isinstance(frames, DeferredFrames):
+        frames = check_array("frames", frames, "uint8", (None, None, None, 3))
     check_planes("frames", frames, patch)
     blocks = frames.shape[1] * frames.shape[2] // (2 * patch) ** 2
     selected = check_array("selected", selected, "int64", (None, blocks))

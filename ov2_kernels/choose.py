@@ -75,7 +75,8 @@ class Chooser:
             "backend": self.backend,
         }
         if self.device is None:
-            pictures = Pictures.empty(len(frame_ids), *self.size, predecessors=predecessors)
+            # Of most frames few blocks are kept: their colour is converted when these are known.
+            pictures = Pictures.empty(len(frame_ids), *self.size, predecessors=predecessors, frames=False)
             samples = ops.read_samples(self.path, frame_ids, *self.size, pictures=pictures, **options)
         else:
             device = importlib.import_module("ov2_kernels.device")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .dispatch import resolve_threads
+
 Array = npt.NDArray[Any]
 
 MOTION_SOURCES = ("none", "codec", "estimated")
@@ -78,16 +80,50 @@ class VideoInfo:
 class Pictures:
     """Memory for the pictures of samples, C-contiguous; whoever brings it chooses where they lie."""
 
-    #: uint8 ``[N, H, W, 3]``, ``[N, H, W]`` and ``[N, H, W]``, or ``[0, H, W]`` where predecessors are not wanted
-    frames: Array
+    #: uint8 ``[N, H, W, 3]``, or None where the samples' frames may be :class:`DeferredFrames`
+    frames: Array | None
+    #: uint8 ``[N, H, W]`` and ``[N, H, W]``, or ``[0, H, W]`` where predecessors are not wanted
     luma: Array
     prev_luma: Array
 
     @classmethod
-    def empty(cls, count: int, height: int, width: int, *, predecessors: bool = True) -> Pictures:
+    def empty(cls, count: int, height: int, width: int, *, predecessors: bool = True, frames: bool = True) -> Pictures:
         """Memory of NumPy's, not initialised."""
-        shapes = (count, height, width, 3), (count, height, width), (count if predecessors else 0, height, width)
-        return cls(*(np.empty(shape, np.uint8) for shape in shapes))
+        planes = ((count, height, width), (count if predecessors else 0, height, width))
+        return cls(
+            np.empty((count, height, width, 3), np.uint8) if frames else None,
+            *(np.empty(shape, np.uint8) for shape in planes),
+        )
+
+
+class DeferredFrames:
+    """Frames, RGB, uint8 ``[N, H, W, 3]``, whose colour is converted where it is wanted.
+
+    :func:`ov2_kernels.ops.pack_canvases` converts the blocks that it packs, and an array made of this all of them, to
+    the same bits.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, colors: Any, luma: Array) -> None:
+        self._colors = colors
+        self._luma = luma
+        self.shape = (*luma.shape, 3)
+
+    def __len__(self) -> int:
+        return len(self._luma)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("deferred frames cannot become an array without conversion")
+        frames: Array = self._colors.frames(self._luma, resolve_threads(None))
+        return frames if dtype is None else frames.astype(dtype, copy=False)
+
+    def pack_canvases(self, selected: Array, frame_ids: Array, patch: int, threads: int) -> tuple[Array, Array]:
+        """What the native ``pack_canvases`` makes of them."""
+        canvases: tuple[Array, Array] = self._colors.pack_canvases(self._luma, selected, frame_ids, patch, threads)
+        return canvases
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +132,8 @@ class Samples:
 
     #: row of the packet table of each sample, int64 ``[N]``
     frame_ids: Array
-    #: RGB, uint8 ``[N, H, W, 3]``
-    frames: Array
+    #: RGB, uint8 ``[N, H, W, 3]``; :class:`DeferredFrames` where the caller brought no memory for them
+    frames: Any
     #: luma of each sample and of the picture displayed before it, uint8 ``[N, H, W]``
     luma: Array
     prev_luma: Array

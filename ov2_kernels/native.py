@@ -16,7 +16,7 @@ except ImportError as error:
         f"the compiled extension ov2_kernels._core does not load ({error}); build it with 'pip install .' in a "
         "checkout, and run Python from elsewhere"
     ) from error
-from .media import BIT_STATUS, MOTION_SOURCES, Array, BitCost, Pictures, Samples, VideoInfo
+from .media import BIT_STATUS, MOTION_SOURCES, Array, BitCost, DeferredFrames, Pictures, Samples, VideoInfo
 from .tables import attenuation_table
 
 SAMPLING = {"uniform": 0, "peaks": 1, "near_keyframes": 2}
@@ -130,10 +130,12 @@ def read_samples(
         pictures.luma,
         pictures.prev_luma,
     )
+    colors = out.pop("colors")
+    frames = DeferredFrames(colors, pictures.luma) if pictures.frames is None else pictures.frames
     out["pict_types"] = out["pict_types"].view("S1")
     out["substituted"] = out["substituted"].astype(bool)
     out["motion_source"] = MOTION_SOURCES[out["motion_source"]]
-    return Samples(np.array(frame_ids, dtype=np.int64), pictures.frames, pictures.luma, pictures.prev_luma, **out)
+    return Samples(np.array(frame_ids, dtype=np.int64), frames, pictures.luma, pictures.prev_luma, **out)
 
 
 def bit_cost(
@@ -235,9 +237,11 @@ def select_blocks(
 
 
 def pack_canvases(
-    frames: Array, selected: Array, frame_ids: Array, *, patch: int = 14, threads: int = 1
+    frames: Array | DeferredFrames, selected: Array, frame_ids: Array, *, patch: int = 14, threads: int = 1
 ) -> tuple[Array, Array]:
     """Twin of :func:`ov2_kernels.reference.pack_canvases`."""
+    if isinstance(frames, DeferredFrames):
+        return frames.pack_canvases(_as(selected, "int64"), _as(frame_ids, "int64"), patch, threads)
     return _core.pack_canvases(_as(frames, "uint8"), _as(selected, "int64"), _as(frame_ids, "int64"), patch, threads)
 
 

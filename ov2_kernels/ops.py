@@ -122,10 +122,10 @@ def read_samples(
     pixels, multiples of 4. ``info`` saves a second look at the container. ``motion_source`` is ``auto`` (the codec's
     vectors, estimated where it exports none), ``estimated`` or ``none``. ``progress`` is called with the number of
     samples, from the first on, whose pictures are written (0 again if reading must start anew); what it raises ends the
-    read. ``pictures`` is memory for them; where its ``prev_luma`` has no rows, which takes ``motion_source="none"``,
-    the pictures before the samples are not decoded for their own sake. Raises :class:`VideoError` where a frame cannot
-    be decoded.
-    Source: algorithm, section 4.
+    read. ``pictures`` is memory for them. Where it has none for frames, their colour may be converted later, of the
+    blocks that are packed (:class:`ov2_kernels.media.DeferredFrames`); where its ``prev_luma`` has no rows, which takes
+    ``motion_source="none"``, the pictures before the samples are not decoded for their own sake. Raises
+    :class:`VideoError` where a frame cannot be decoded. Source: algorithm, section 4.
     """
     check_choice("motion_source", motion_source, MOTION_SOURCE)
     samples: Samples = host_backend(backend).read_samples(
@@ -334,11 +334,11 @@ def pack_canvases(
 ) -> tuple[ArrayOrTensor, ArrayOrTensor]:
     """Lays the selected blocks of the frames into full canvases.
 
-    ``frames`` uint8 ``[N, H, W, 3]``; ``selected`` int64 ``[C, hb * wb]`` as :func:`select_blocks` returns it;
-    ``frame_ids`` int64 ``[N]``. Returns ``canvases`` uint8 ``[C, H, W, 3]`` and ``src_patch_position`` int32
-    ``[C * hp * wp, 3]``, the ``(t, h, w)`` of each patch in row-major patch order. Source: algorithm, section 8.
+    ``frames`` uint8 ``[N, H, W, 3]``, or deferred ones; ``selected`` int64 ``[C, hb * wb]`` as :func:`select_blocks`
+    returns it; ``frame_ids`` int64 ``[N]``. Returns ``canvases`` uint8 ``[C, H, W, 3]`` and ``src_patch_position``
+    int32 ``[C * hp * wp, 3]``, the ``(t, h, w)`` of each patch in row-major patch order. Source: algorithm, section 8.
     """
-    arrays = check_selection(frames, selected, frame_ids, patch)
+    arrays = check_selection(frames, selected, frame_ids, patch, deferred=backend in ("auto", "native"))
     result: tuple[ArrayOrTensor, ArrayOrTensor] = run("pack_canvases", backend, arrays, threads, patch=patch)
     return result
 

@@ -16,15 +16,6 @@ namespace {
 
 using kernels::Geometry;
 
-Geometry geometry(const py::array& planes, int64_t patch) {
-    require(planes.ndim() >= 3, "pictures must be [N, H, W] or [N, H, W, 3]");
-    Geometry g{planes.shape(0), planes.shape(1), planes.shape(2), patch};
-    require(patch >= 2 && patch <= 256 && patch % 2 == 0, "patch must be even and from 2 to 256");
-    require(g.height > 0 && g.width > 0 && g.height % g.block() == 0 && g.width % g.block() == 0,
-            "height and width must be multiples of 2 * patch");
-    return g;
-}
-
 void require_edges(const Array<int64_t>& edges, int64_t samples) {
     require(
         edges.ndim() == 1 && edges.size() >= 2 && edges.at(0) == 0 && edges.at(edges.size() - 1) == samples,
@@ -223,19 +214,7 @@ py::tuple pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& sele
                         const Array<int64_t>& frame_ids, int64_t patch, int threads) {
     Geometry g = geometry(frames, patch);
     require_shape(frames, "frames", {g.frames, g.height, g.width, 3});
-    require_shape(frame_ids, "frame_ids", {g.frames});
-    require_selected(selected, g);
-    py::ssize_t count = selected.shape(0);
-    Array<uint8_t> canvases({count, py::ssize_t{g.height}, py::ssize_t{g.width}, py::ssize_t{3}});
-    Array<int32_t> positions({count * 4 * g.blocks(), py::ssize_t{3}});
-    uint8_t* canvas_data = canvases.mutable_data();
-    int32_t* position_data = positions.mutable_data();
-    {
-        py::gil_scoped_release release;
-        kernels::pack_canvases(g, frames.data(), selected.data(), count, frame_ids.data(), threads,
-                               canvas_data, position_data);
-    }
-    return py::make_tuple(canvases, positions);
+    return packed_canvases(g, selected, frame_ids, threads, kernels::copy_from(g, frames.data()));
 }
 
 template <typename Value>
@@ -261,6 +240,32 @@ py::tuple pack_pixel_values(const Array<uint8_t>& frames, const Array<int64_t>& 
 }
 
 }  // namespace
+
+Geometry geometry(const py::array& planes, int64_t patch) {
+    require(planes.ndim() >= 3, "pictures must be [N, H, W] or [N, H, W, 3]");
+    Geometry g{planes.shape(0), planes.shape(1), planes.shape(2), patch};
+    require(patch >= 2 && patch <= 256 && patch % 2 == 0, "patch must be even and from 2 to 256");
+    require(g.height > 0 && g.width > 0 && g.height % g.block() == 0 && g.width % g.block() == 0,
+            "height and width must be multiples of 2 * patch");
+    return g;
+}
+
+py::tuple packed_canvases(const Geometry& g, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
+                          int threads, const kernels::CopyBlock& copy_block) {
+    require_shape(frame_ids, "frame_ids", {g.frames});
+    require_selected(selected, g);
+    py::ssize_t count = selected.shape(0);
+    Array<uint8_t> canvases({count, py::ssize_t{g.height}, py::ssize_t{g.width}, py::ssize_t{3}});
+    Array<int32_t> positions({count * 4 * g.blocks(), py::ssize_t{3}});
+    uint8_t* canvas_data = canvases.mutable_data();
+    int32_t* position_data = positions.mutable_data();
+    {
+        py::gil_scoped_release release;
+        kernels::pack_canvases(g, copy_block, selected.data(), count, frame_ids.data(), threads, canvas_data,
+                               position_data);
+    }
+    return py::make_tuple(canvases, positions);
+}
 
 void bind_kernels(py::module_& m) {
     m.def("sample_frames", &sample_frames, py::arg("size").noconvert(), py::arg("pts").noconvert(),

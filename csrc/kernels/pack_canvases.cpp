@@ -6,9 +6,18 @@
 
 namespace ov2::kernels {
 
-void pack_canvases(const Geometry& g, const uint8_t* frames, const int64_t* selected, int64_t count,
+CopyBlock copy_from(const Geometry& g, const uint8_t* frames) {
+    return [g, frames](int64_t sample, int64_t y, int64_t x, uint8_t* to) {
+        const uint8_t* from = frames + 3 * ((sample * g.height + y * g.block()) * g.width + x * g.block());
+        auto row_bytes = static_cast<size_t>(3 * g.block());
+        for (int64_t row = 0; row < g.block(); ++row) {
+            std::memcpy(to + 3 * row * g.width, from + 3 * row * g.width, row_bytes);
+        }
+    };
+}
+
+void pack_canvases(const Geometry& g, const CopyBlock& copy_block, const int64_t* selected, int64_t count,
                    const int64_t* frame_ids, int threads, uint8_t* canvases, int32_t* positions) {
-    auto row_bytes = static_cast<size_t>(3 * g.block());
     parallel_for(count, threads, [&](int64_t c) {
         for (int64_t slot = 0; slot < g.blocks(); ++slot) {
             int64_t source = selected[c * g.blocks() + slot];
@@ -17,12 +26,8 @@ void pack_canvases(const Geometry& g, const uint8_t* frames, const int64_t* sele
             int64_t from_x = source % g.blocks() % g.blocks_x();
             int64_t to_y = slot / g.blocks_x();
             int64_t to_x = slot % g.blocks_x();
-            const uint8_t* from =
-                frames + 3 * ((sample * g.height + from_y * g.block()) * g.width + from_x * g.block());
-            uint8_t* to = canvases + 3 * ((c * g.height + to_y * g.block()) * g.width + to_x * g.block());
-            for (int64_t y = 0; y < g.block(); ++y) {
-                std::memcpy(to + 3 * y * g.width, from + 3 * y * g.width, row_bytes);
-            }
+            copy_block(sample, from_y, from_x,
+                       canvases + 3 * ((c * g.height + to_y * g.block()) * g.width + to_x * g.block()));
             for (int64_t patch = 0; patch < 4; ++patch) {
                 int64_t row = 2 * (c * g.blocks_y() + to_y) + patch / 2;
                 int32_t* position = positions + 3 * (row * 2 * g.blocks_x() + 2 * to_x + patch % 2);

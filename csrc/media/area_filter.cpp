@@ -139,11 +139,14 @@ inline void dot_row(const int16_t* values, const int* first, const int16_t* weig
     }
 }
 
-void filter_row(const int16_t* values, const AxisFilter& filter, uint8_t* out) {
+// Outputs [begin, end), of values that stand at their source columns.
+void filter_row(const int16_t* values, const AxisFilter& filter, int begin, int end, uint8_t* out) {
+    const int* first = filter.first() + begin;
+    const int16_t* weights = filter.pairs() + int64_t{begin} * AxisFilter::kChunk * filter.chunks();
     if (filter.chunks() == 1) {
-        dot_row(values, filter.first(), filter.pairs(), filter.outputs(), 1, out);
+        dot_row(values, first, weights, end - begin, 1, out);
     } else {
-        dot_row(values, filter.first(), filter.pairs(), filter.outputs(), filter.chunks(), out);
+        dot_row(values, first, weights, end - begin, filter.chunks(), out);
     }
 }
 
@@ -174,25 +177,30 @@ void AxisFilter::prepare(const SampleGrid& grid, int outputs) {
 void AreaFilter::prepare(const SampleGrid& columns, const SampleGrid& rows, int width, int height) {
     columns_.prepare(columns, width);
     rows_.prepare(rows, height);
-    source_width_ = columns.samples;
-    source_height_ = rows.samples;
-    blended_.assign(static_cast<size_t>(source_width_ + AxisFilter::kChunk * columns_.chunks()), 0);
 }
 
-void AreaFilter::row(const uint8_t* plane, int64_t stride, int y, uint8_t* out) {
+void AreaFilter::row(const uint8_t* plane, int64_t stride, int y, int begin, int end,
+                     std::vector<int16_t>& scratch, uint8_t* out) const {
+    int taps = AxisFilter::kChunk * columns_.chunks();
+    if (scratch.size() < static_cast<size_t>(source_width() + taps)) {
+        scratch.resize(static_cast<size_t>(source_width() + taps));
+    }
+    // The source columns that these outputs look at; those past the plane's end weigh nothing.
+    int left = columns_.first()[begin];
+    int width = std::min(columns_.first()[end - 1] + taps, source_width()) - left;
     for (int c = 0; c < rows_.chunks(); ++c) {
         const uint8_t* rows[AxisFilter::kChunk];
         int16_t weights[AxisFilter::kChunk];
         int count = 0;
         for (int k = 0; k < AxisFilter::kChunk; ++k) {
             int tap = c * AxisFilter::kChunk + k;
-            rows[k] = plane + std::min(rows_.first()[y] + tap, source_height_ - 1) * stride;
+            rows[k] = plane + std::min(rows_.first()[y] + tap, source_height() - 1) * stride + left;
             weights[k] = rows_.weight(y, tap);
             if (weights[k] != 0) count = k + 1;
         }
-        if (c == 0 || count > 0) blend(rows, weights, count, c > 0, source_width_, blended_.data());
+        if (c == 0 || count > 0) blend(rows, weights, count, c > 0, width, scratch.data() + left);
     }
-    filter_row(blended_.data(), columns_, out);
+    filter_row(scratch.data(), columns_, begin, end, out);
 }
 
 }  // namespace ov2::media

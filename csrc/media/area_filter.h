@@ -27,7 +27,11 @@ class AxisFilter {
     // Does nothing where the filter is that one already.
     void prepare(const SampleGrid& grid, int outputs);
 
+    const SampleGrid& grid() const { return grid_; }
     int outputs() const { return static_cast<int>(first_.size()); }
+    bool operator==(const AxisFilter& other) const {
+        return grid_ == other.grid_ && outputs() == other.outputs();
+    }
     // The first tap's sample, of each output.
     const int* first() const { return first_.data(); }
     // Taps of every output, in fours; those past the plane's end weigh nothing.
@@ -48,17 +52,25 @@ class AxisFilter {
     }
 };
 
-// A plane's two axes. One object serves one thread.
+// A plane's two axes.
 class AreaFilter {
   public:
+    // Does nothing where the filter is that one already.
     void prepare(const SampleGrid& columns, const SampleGrid& rows, int width, int height);
-    // One row of `width` outputs.
-    void row(const uint8_t* plane, int64_t stride, int y, uint8_t* out);
+
+    // Size of the planes that it shrinks.
+    int source_width() const { return columns_.grid().samples; }
+    int source_height() const { return rows_.grid().samples; }
+    bool operator==(const AreaFilter& other) const {
+        return columns_ == other.columns_ && rows_ == other.rows_;
+    }
+
+    // Outputs [begin, end) of row `y`; `begin` is even. `scratch` is the caller's, of any size.
+    void row(const uint8_t* plane, int64_t stride, int y, int begin, int end, std::vector<int16_t>& scratch,
+             uint8_t* out) const;
 
   private:
     AxisFilter columns_, rows_;
-    int source_width_ = 0, source_height_ = 0;
-    std::vector<int16_t> blended_;  // a row of source width, in 1/256, less 32768
 };
 
 }  // namespace ov2::media

@@ -1,15 +1,20 @@
 #include "bindings.h"
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
+#include <optional>
 
 #include "media/bit_cost.h"
 #include "media/error.h"
 #include "media/libav.h"
 #include "media/probe.h"
 #include "media/read_samples.h"
+#include "parallel.h"
 
 namespace ov2 {
 namespace {
@@ -104,7 +109,7 @@ std::vector<int64_t> increasing_rows(const Array<int64_t>& frame_indices, py::ss
 py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
                       const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
                       const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
-                      py::object progress, Array<uint8_t> frames, Array<uint8_t> luma,
+                      py::object progress, std::optional<Array<uint8_t>> frames, Array<uint8_t> luma,
                       Array<uint8_t> prev_luma) {
     require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0,
             "height and width must be positive multiples of 4");
@@ -121,7 +126,7 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     request.motion = static_cast<media::MotionSource>(motion);
 
     py::ssize_t h = height, w = width;
-    require_shape(frames, "frames", {n, h, w, 3});
+    if (frames) require_shape(*frames, "frames", {n, h, w, 3});
     require_shape(luma, "luma", {n, h, w});
     request.predecessors = n == 0 || prev_luma.ndim() != 3 || prev_luma.shape(0) != 0;
     if (request.predecessors) require_shape(prev_luma, "prev_luma", {n, h, w});
@@ -132,10 +137,16 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
                             .cast<Array<int16_t>>();
     Array<int64_t> packet_bytes(n), sample_pts(n);
     Array<uint8_t> pict_types(n), substituted(n);
-    media::SampleArrays arrays{frames.mutable_data(),       luma.mutable_data(),
-                               prev_luma.mutable_data(),    motion_field.mutable_data(),
-                               packet_bytes.mutable_data(), sample_pts.mutable_data(),
-                               pict_types.mutable_data(),   substituted.mutable_data()};
+    auto colors = frames ? nullptr : std::make_shared<media::KeptColors>(n, width, height);
+    media::SampleArrays arrays{frames ? frames->mutable_data() : nullptr,
+                               colors.get(),
+                               luma.mutable_data(),
+                               prev_luma.mutable_data(),
+                               motion_field.mutable_data(),
+                               packet_bytes.mutable_data(),
+                               sample_pts.mutable_data(),
+                               pict_types.mutable_data(),
+                               substituted.mutable_data()};
     media::ReadStatistics statistics;
     Poll poll(std::move(progress));
     {
@@ -151,6 +162,7 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     result["pict_types"] = pict_types;
     result["substituted"] = substituted;
     result["motion_source"] = static_cast<int>(statistics.motion);
+    result["colors"] = colors;
     result["decoded"] = statistics.decoded;
     result["skipped"] = statistics.skipped;
     return result;
@@ -212,6 +224,38 @@ py::dict bit_cost(const std::string& path, const Array<int64_t>& size, const Arr
     return result;
 }
 
+void require_luma(const media::KeptColors& colors, const Array<uint8_t>& luma) {
+    require_shape(luma, "luma", {colors.samples(), colors.height(), colors.width()});
+}
+
+Array<uint8_t> converted_frames(const media::KeptColors& colors, const Array<uint8_t>& luma, int threads) {
+    require_luma(colors, luma);
+    int64_t height = colors.height(), width = colors.width();
+    Array<uint8_t> frames({colors.samples(), height, width, int64_t{3}});
+    const uint8_t* from = luma.data();
+    uint8_t* to = frames.mutable_data();
+    {
+        py::gil_scoped_release release;
+        parallel_for(colors.samples(), threads, [&](int64_t i) {
+            colors.convert(i, from + i * height * width, {0, 0, width, height}, to + 3 * i * height * width);
+        });
+    }
+    return frames;
+}
+
+py::tuple converted_canvases(const media::KeptColors& colors, const Array<uint8_t>& luma,
+                             const Array<int64_t>& selected, const Array<int64_t>& frame_ids, int64_t patch,
+                             int threads) {
+    require_luma(colors, luma);
+    kernels::Geometry g = geometry(luma, patch);
+    const uint8_t* from = luma.data();
+    return packed_canvases(g, selected, frame_ids, threads,
+                           [&colors, from, g](int64_t sample, int64_t y, int64_t x, uint8_t* to) {
+                               colors.convert(sample, from + sample * g.pixels(),
+                                              {x * g.block(), y * g.block(), g.block(), g.block()}, to);
+                           });
+}
+
 py::dict ffmpeg_versions() {
     py::dict versions;
     auto add = [&](const char* name, unsigned version) {
@@ -261,6 +305,11 @@ void bind_media(py::module_& m) {
           py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
           py::arg("frame_indices").noconvert(), py::arg("threads"), py::arg("whole_bytes"),
           py::arg("run_to_first_skipped"), py::arg("terminate_to_nobody"), py::arg("progress"));
+    py::class_<media::KeptColors, std::shared_ptr<media::KeptColors>>(m, "KeptColors")
+        .def("frames", &converted_frames, py::arg("luma").noconvert(), py::arg("threads"))
+        .def("pack_canvases", &converted_canvases, py::arg("luma").noconvert(),
+             py::arg("selected").noconvert(), py::arg("frame_ids").noconvert(), py::arg("patch"),
+             py::arg("threads"));
     m.def("ffmpeg_versions", &ffmpeg_versions);
 }
 

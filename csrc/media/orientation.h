@@ -29,4 +29,17 @@ struct Orientation {
     bool mirrored() const { return transpose ? flip_x == flip_y : flip_x != flip_y; }
 };
 
+// Where the upright pixel of each coded pixel lies: index = origin + x * step_x + y * step_y, x and y coded.
+struct Placement {
+    int64_t origin, step_x, step_y;
+
+    Placement(Orientation o, int64_t width, int64_t height) {
+        int64_t along_x = o.flip_x ? -1 : 1;
+        int64_t along_y = o.flip_y ? -width : width;
+        origin = (o.flip_x ? width - 1 : 0) + (o.flip_y ? (height - 1) * width : 0);
+        step_x = o.transpose ? along_y : along_x;
+        step_y = o.transpose ? along_x : along_y;
+    }
+};
+
 }  // namespace ov2::media

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "media/kept_colors.h"
 #include "media/probe.h"
 
 namespace ov2::media {
@@ -29,7 +30,8 @@ struct ReadRequest {
 // One row per sample; every array is C-contiguous and zero on entry where `motion` and `substituted` are
 // concerned.
 struct SampleArrays {
-    uint8_t* frames;        // [N, H, W, 3]
+    uint8_t* frames;        // [N, H, W, 3], or null: then colours are only kept
+    KeptColors* colors;     // in the stead of frames
     uint8_t* luma;          // [N, H, W]
     uint8_t* prev_luma;     // [N, H, W], or nothing without predecessors
     int16_t* motion;        // [N, H/4, W/4, 2]

@@ -9,19 +9,6 @@
 namespace ov2::media {
 namespace {
 
-// Where the upright pixel of each coded pixel lies: index = origin + x * step_x + y * step_y, x and y coded.
-struct Placement {
-    int64_t origin, step_x, step_y;
-
-    Placement(Orientation o, int64_t width, int64_t height) {
-        int64_t along_x = o.flip_x ? -1 : 1;
-        int64_t along_y = o.flip_y ? -width : width;
-        origin = (o.flip_x ? width - 1 : 0) + (o.flip_y ? (height - 1) * width : 0);
-        step_x = o.transpose ? along_y : along_x;
-        step_y = o.transpose ? along_x : along_y;
-    }
-};
-
 bool is_full_range(const AVFrame& frame) {
     switch (frame.format) {
         case AV_PIX_FMT_YUVJ420P:
@@ -190,35 +177,17 @@ void Resizer::prepare(Plane& plane, const AVFrame& frame, int component) {
     plane.stride = columns.samples;
 }
 
-void Resizer::average(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
-    int components = descriptor(without_range(frame.format)).nb_components < 3 ? 1 : 3;
-    for (int i = 0; i < components; ++i) prepare(averaged_[i], frame, i);
-    for (std::vector<uint8_t>& row : rows_) row.assign(static_cast<size_t>(coded_width()), 128);
-    ColorMatrix matrix = color_matrix(frame.colorspace, is_full_range(frame), frame.height);
-    Placement place(orientation_, width_, height_);
-    for (int y = 0; y < coded_height(); ++y) {
-        const uint8_t* luma_row = average_luma_row(y, luma);
-        for (int i = 1; i < components; ++i) {
-            averaged_[i].filter.row(averaged_[i].data, averaged_[i].stride, y, rows_[i].data());
-        }
-        convert_row(matrix, luma_row, rows_[1].data(), rows_[2].data(), coded_width(),
-                    rgb + 3 * (place.origin + y * place.step_y), 3 * place.step_x);
-    }
-}
-
 void Resizer::average_luma(const AVFrame& frame, uint8_t* luma) {
     prepare(averaged_[0], frame, 0);
-    rows_[0].resize(static_cast<size_t>(coded_width()));
-    for (int y = 0; y < coded_height(); ++y) average_luma_row(y, luma);
-}
-
-const uint8_t* Resizer::average_luma_row(int y, uint8_t* luma) {
+    const Plane& plane = averaged_[0];
     Placement place(orientation_, width_, height_);
-    bool in_place = place.step_x == 1;
-    uint8_t* row = in_place ? luma + place.origin + y * place.step_y : rows_[0].data();
-    averaged_[0].filter.row(averaged_[0].data, averaged_[0].stride, y, row);
-    if (!in_place) turn_luma_row(row, y, luma);
-    return row;
+    row_.resize(static_cast<size_t>(coded_width()));
+    for (int y = 0; y < coded_height(); ++y) {
+        bool in_place = place.step_x == 1;
+        uint8_t* row = in_place ? luma + place.origin + y * place.step_y : row_.data();
+        plane.filter.row(plane.data, plane.stride, y, 0, coded_width(), scratch_, row);
+        if (!in_place) turn_luma_row(row, y, luma);
+    }
 }
 
 void Resizer::turn_luma(const uint8_t* plane, int stride, uint8_t* luma) const {
@@ -235,31 +204,38 @@ void Resizer::turn_luma_row(const uint8_t* row, int y, uint8_t* luma) const {
     }
 }
 
-void Resizer::convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
-    if (is_averaged(frame)) {
-        average(frame, rgb, luma);
-        return;
-    }
+ColorPlanes Resizer::planes(const AVFrame& frame, uint8_t* luma) {
+    ColorPlanes planes;
     AVPixelFormat source = without_range(frame.format);
-    Placement place(orientation_, width_, height_);
-    if (is_rgb(descriptor(source))) {
-        scale(color_scaler_, frame, source, AV_PIX_FMT_RGB24);
-        for (int y = 0; y < coded_height(); ++y) {
-            const uint8_t* row = planes_[0] + int64_t{y} * strides_[0];
-            uint8_t* out = rgb + 3 * (place.origin + y * place.step_y);
-            for (int x = 0; x < coded_width(); ++x) std::memcpy(out + 3 * x * place.step_x, row + 3 * x, 3);
+    planes.matrix = color_matrix(frame.colorspace, is_full_range(frame), frame.height);
+    if (is_averaged(frame)) {
+        average_luma(frame, luma);
+        if (descriptor(source).nb_components < 3) return planes;
+        for (int i = 1; i < 3; ++i) {
+            prepare(averaged_[i], frame, i);
+            planes.data[i - 1] = averaged_[i].data;
+            planes.stride[i - 1] = averaged_[i].stride;
         }
+        planes.filter = &averaged_[1].filter;
+    } else if (is_rgb(descriptor(source))) {
         convert_luma(frame, luma);
-        return;
+        scale(color_scaler_, frame, source, AV_PIX_FMT_RGB24);
+        planes.is_rgb = true;
+        planes.data[0] = planes_[0];
+        planes.stride[0] = strides_[0];
+    } else {
+        scale(color_scaler_, frame, source, AV_PIX_FMT_YUV444P);
+        turn_luma(planes_[0], strides_[0], luma);
+        for (int i = 1; i < 3; ++i) {
+            planes.data[i - 1] = planes_[i];
+            planes.stride[i - 1] = strides_[i];
+        }
     }
-    scale(color_scaler_, frame, source, AV_PIX_FMT_YUV444P);
-    ColorMatrix matrix = color_matrix(frame.colorspace, is_full_range(frame), frame.height);
-    for (int y = 0; y < coded_height(); ++y) {
-        convert_row(matrix, planes_[0] + int64_t{y} * strides_[0], planes_[1] + int64_t{y} * strides_[1],
-                    planes_[2] + int64_t{y} * strides_[2], coded_width(),
-                    rgb + 3 * (place.origin + y * place.step_y), 3 * place.step_x);
-    }
-    turn_luma(planes_[0], strides_[0], luma);
+    return planes;
+}
+
+void Resizer::convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma) {
+    convert_area(planes(frame, luma), orientation_, width_, height_, luma, {0, 0, width_, height_}, rgb);
 }
 
 void Resizer::convert_luma(const AVFrame& frame, uint8_t* luma) {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "media/area_filter.h"
-#include "media/color.h"
+#include "media/color_planes.h"
 #include "media/libav.h"
 #include "media/orientation.h"
 
@@ -18,7 +18,10 @@ class Resizer {
     Resizer(int width, int height, Orientation orientation)
         : width_(width), height_(height), orientation_(orientation) {}
 
-    // rgb [height, width, 3] and luma [height, width] of a picture.
+    // Luma [height, width] of a picture, and where its colour is: good until the next call, or while the
+    // frame is.
+    ColorPlanes planes(const AVFrame& frame, uint8_t* luma);
+    // rgb [height, width, 3] and the same luma.
     void convert(const AVFrame& frame, uint8_t* rgb, uint8_t* luma);
     // The same luma, without the colour.
     void convert_luma(const AVFrame& frame, uint8_t* luma);
@@ -41,10 +44,7 @@ class Resizer {
     // Whether pictures of this size and format go through the area filter; all others are libswscale's.
     bool is_averaged(const AVFrame& frame) const;
     void prepare(Plane& plane, const AVFrame& frame, int component);
-    void average(const AVFrame& frame, uint8_t* rgb, uint8_t* luma);
     void average_luma(const AVFrame& frame, uint8_t* luma);
-    // One row into `luma`; returns it in coded orientation.
-    const uint8_t* average_luma_row(int y, uint8_t* luma);
 
     int coded_width() const { return orientation_.transpose ? height_ : width_; }
     int coded_height() const { return orientation_.transpose ? width_ : height_; }
@@ -54,7 +54,8 @@ class Resizer {
     int width_, height_;
     Orientation orientation_;
     Plane averaged_[3];
-    std::vector<uint8_t> rows_[3];
+    std::vector<uint8_t> row_;
+    std::vector<int16_t> scratch_;
     Scaler color_scaler_, luma_scaler_;
     std::vector<uint8_t> buffer_;
     uint8_t* planes_[4] = {};

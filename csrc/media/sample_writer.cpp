@@ -22,6 +22,7 @@ SampleWriter::SampleWriter(const ReadRequest& request, const SampleArrays& array
       coded_sizes_(static_cast<size_t>(samples())),
       still_(static_cast<size_t>(samples())),
       parts_(static_cast<size_t>(samples())) {
+    if (arrays.colors != nullptr) arrays.colors->set_orientation(orientation);
     if (request.predecessors) return;
     for (std::atomic<uint8_t>& parts : parts_) parts = kPrevious;
 }
@@ -47,7 +48,11 @@ void SampleWriter::write(Converter& converter, const AVFrame& frame, const Desti
     }
     auto i = static_cast<size_t>(to.sample);
     uint8_t* luma = arrays_.luma + to.sample * plane_;
-    converter.resizer.convert(frame, arrays_.frames + 3 * to.sample * plane_, luma);
+    if (arrays_.frames != nullptr) {
+        converter.resizer.convert(frame, arrays_.frames + 3 * to.sample * plane_, luma);
+    } else {
+        arrays_.colors->keep(to.sample, converter.resizer.planes(frame, luma));
+    }
     if (to.successor >= 0) {
         std::memcpy(successor, luma, static_cast<size_t>(plane_));
         parts_[static_cast<size_t>(to.successor)] |= kPrevious;

@@ -47,7 +47,10 @@ def read_samples(
     shown, references = _decode(open_video(path), info, source == "codec")
     rows = [row for row, *_ in shown]
     n = len(frame_ids)
-    pictures = pictures or Pictures.empty(n, height, width)
+    if pictures is None or pictures.frames is None:  # nothing is deferred here
+        predecessors = pictures is None or len(pictures.prev_luma) > 0
+        pictures = Pictures.empty(n, height, width, predecessors=predecessors)
+    assert pictures.frames is not None
     if n and not len(pictures.prev_luma) and source != "none":
         raise ValueError("motion needs the pictures before the samples")
     out: dict[str, Any] = {

@@ -1,0 +1,34 @@
+// A picture's colour before it is converted, and its conversion wherever it is wanted.
+#pragma once
+
+#include <cstdint>
+
+#include "media/area_filter.h"
+#include "media/color.h"
+#include "media/orientation.h"
+
+namespace ov2::media {
+
+// In coded orientation.
+struct ColorPlanes {
+    // Cb and Cr; nothing where the picture is grey.
+    const uint8_t* data[2] = {};
+    int64_t stride[2] = {};
+    // What brings them to canvas size; null where they have it.
+    const AreaFilter* filter = nullptr;
+    ColorMatrix matrix{};
+    // The first plane holds RGB pixels instead, at canvas size.
+    bool is_rgb = false;
+};
+
+// A part of the upright canvas, whose edges are multiples of 2.
+struct Area {
+    int64_t left, top, width, height;
+};
+
+// RGB of a part of a canvas [height, width], with `luma` that of all of it. `rgb` points to the area's first
+// pixel; its rows are as long as the canvas's.
+void convert_area(const ColorPlanes& planes, Orientation orientation, int width, int height,
+                  const uint8_t* luma, const Area& area, uint8_t* rgb);
+
+}  // namespace ov2::media

@@ -1,0 +1,44 @@
+// The colour of samples as it was decoded, kept until it is known which parts of it are wanted.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "media/color_planes.h"
+
+namespace ov2::media {
+
+class KeptColors {
+  public:
+    // `width` and `height` are those of the upright canvas.
+    KeptColors(int64_t samples, int width, int height)
+        : width_(width), height_(height), samples_(static_cast<size_t>(samples)) {}
+
+    // Before the first picture.
+    void set_orientation(Orientation orientation) { orientation_ = orientation; }
+    // Copies what a sample needs. May run on several threads at once, for different samples.
+    void keep(int64_t sample, const ColorPlanes& planes);
+    // RGB of a part of a sample, whose luma is `luma`. As convert_area.
+    void convert(int64_t sample, const uint8_t* luma, const Area& area, uint8_t* rgb) const;
+
+    int64_t samples() const { return static_cast<int64_t>(samples_.size()); }
+    int width() const { return width_; }
+    int height() const { return height_; }
+
+  private:
+    struct Kept {
+        ColorPlanes planes;  // of the bytes
+        std::unique_ptr<uint8_t[]> bytes;
+    };
+    const AreaFilter* share(const AreaFilter& filter);
+
+    int width_, height_;
+    Orientation orientation_;
+    std::vector<Kept> samples_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<const AreaFilter>> filters_;  // each once
+};
+
+}  // namespace ov2::media
