@@ -250,29 +250,126 @@ def unit_of(first_byte, payload):
     return b"\0\0\0\1" + bytes([first_byte]) + re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\x00\x00\x03", raw)
 
 
+def units_of(stream):
+    """The NAL units of a raw stream: first byte, payload bits, and where in those the third Exp-Golomb code ends."""
+    for unit in re.split(rb"\x00\x00\x00?\x01", stream):
+        if unit:
+            bits = "".join(f"{byte:08b}" for byte in unit[1:].replace(b"\x00\x00\x03", b"\x00\x00"))
+            yield unit[0], bits.rstrip("0")[:-1], behind(bits, 3)
+
+
+def behind(bits, codes, at=0):
+    """Where a number of Exp-Golomb codes end."""
+    for _ in range(codes):
+        at = 2 * bits.index("1", at) - at + 1
+    return at
+
+
+def sps_of(profile, mb_w, mb_h, *, format_and_depth="", frame_mbs_only=True):
+    """A sequence parameter set with four bits of frame_num, and pictures in decode order."""
+    payload = f"{profile:08b}{0:08b}{30:08b}{exp_golomb(0)}{format_and_depth}" + "".join(map(exp_golomb, (0, 2, 4)))
+    return unit_of(
+        0x67, payload + "0" + exp_golomb(mb_w - 1) + exp_golomb(mb_h - 1) + ("1" if frame_mbs_only else "00") + "100"
+    )
+
+
 def fields_of(progressive, mb_w, mb_h):
     """Raw H.264 whose frames are made the fields of frames twice as high, top fields first.
 
     CAVLC slice data read the same in either. What changes is the sequence parameter set and, in slice headers,
     frame_num and, behind it, field_pic_flag and bottom_field_flag.
     """
-    sps = f"{77:08b}{0:08b}{30:08b}" + "".join(map(exp_golomb, (0, 0, 2, 4)))
-    sps += "0" + exp_golomb(mb_w - 1) + exp_golomb(mb_h - 1) + "00100"
-    out, field = [unit_of(0x67, sps)], 0
-    for unit in re.split(rb"\x00\x00\x00?\x01", progressive):
-        if unit and unit[0] & 31 == 8:
-            out.append(b"\0\0\0\1" + unit)
-        if not unit or unit[0] & 31 not in (1, 5):
-            continue
-        bits = "".join(f"{byte:08b}" for byte in unit[1:].replace(b"\x00\x00\x03", b"\x00\x00"))
-        at = 0
-        for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
-            at = 2 * bits.index("1", at) - at + 1
-        payload = bits.rstrip("0")[:-1]
-        number = f"{field // 2:04b}"  # frame_num, of four bits
-        out.append(unit_of(unit[0], payload[:at] + number + "1" + str(field & 1) + payload[at + 4 :]))
-        field += 1
+    out, field = [sps_of(77, mb_w, mb_h, frame_mbs_only=False)], 0
+    for first, bits, at in units_of(progressive):
+        if first & 31 == 8:
+            out.append(unit_of(first, bits))
+        if first & 31 in (1, 5):
+            number = f"{field // 2:04b}"  # frame_num, of four bits
+            out.append(unit_of(first, bits[:at] + number + "1" + str(field & 1) + bits[at + 4 :]))
+            field += 1
     return b"".join(out)
+
+
+def in_mp4(template, pictures, path):
+    """Pictures, each a list of NAL units with start codes, in the container of another clip of their size."""
+    with av.open(str(template)) as given, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for i, units in enumerate(pictures):
+            packet = av.Packet(b"".join((len(unit) - 4).to_bytes(4, "big") + unit[4:] for unit in units))
+            packet.pts = packet.dts = i
+            packet.duration, packet.time_base = 1, Fraction(1, 25)
+            packet.is_keyframe = i == 0
+            packet.stream = stream
+            out.mux(packet)
+    return path
+
+
+def test_separate_colour_planes(tmp_path):
+    """Three grey streams become the planes of one: each of their slices says which."""
+    grey, streams = [], []
+    for plane in range(3):
+        frames = scene(4, 112, 160, seed=plane + 1)
+        options = {"preset": "medium", "x264-params": "cabac=0:bframes=0:8x8dct=0:weightp=0:qp=22:ref=1:keyint=50"}
+        path = encode(tmp_path / f"{plane}.264", frames, options=options, pix_fmt="gray", container="h264")
+        grey.append(bit_cost(path, np.arange(4)))
+        streams.append([unit for unit in units_of(path.read_bytes()) if unit[0] & 31 in (1, 5)])
+        pps = [unit_of(first, bits) for first, bits, _ in units_of(path.read_bytes()) if first & 31 == 8]
+    pictures = [
+        [unit_of(first, f"{bits[:at]}{plane:02b}{bits[at:]}") for plane, (first, bits, at) in enumerate(slices)]
+        for slices in zip(*streams, strict=True)
+    ]
+    separate = exp_golomb(3) + "1" + exp_golomb(0) * 2 + "00"
+    pictures[0] = [sps_of(244, 10, 7, format_and_depth=separate), *pps[:1], *pictures[0]]
+    template = encode(tmp_path / "template.mp4", scene(4, 112, 160), options={"preset": "ultrafast"})
+    cost = bit_cost(in_mp4(template, pictures, tmp_path / "planes.mp4"), np.arange(4))
+    assert set(cost.status) == {"exact"}
+    np.testing.assert_array_equal(cost.bits, sum(plane.bits for plane in grey))
+    # A plane that is missing is noticed.
+    cost = bit_cost(in_mp4(template, [p[:-1] for p in pictures], tmp_path / "two.mp4"), np.arange(4))
+    assert set(cost.status) == {"macroblocks missing"}
+
+
+@pytest.mark.parametrize("entropy", ENTROPY)
+def test_fourteen_bits(tmp_path, entropy):
+    """Nothing that x264 writes of ten bits reads otherwise at fourteen; the sequence parameter set says so."""
+    params = f"{ENTROPY[entropy]}:bframes=0:8x8dct=0:qp=24:ref=1:keyint=50"
+    path = clip(tmp_path, params, count=4, height=112, width=160, pix_fmt="yuv420p10le", suffix="264")
+    ten = bit_cost(path, np.arange(4))
+    pictures = [[]]
+    for first, bits, _ in units_of(path.read_bytes()):
+        if first & 31 in (1, 5, 8):
+            pictures[-1].append(unit_of(first, bits))
+        if first & 31 in (1, 5):
+            pictures.append([])
+    depths = exp_golomb(1) + exp_golomb(6) * 2 + "00"
+    pictures[0].insert(0, sps_of(244, 10, 7, format_and_depth=depths))
+    template = encode(tmp_path / "template.mp4", scene(4, 112, 160), options={"preset": "ultrafast"})
+    cost = bit_cost(in_mp4(template, pictures[:-1], tmp_path / "deep.mp4"), np.arange(4))
+    assert set(cost.status) == {"exact"}
+    np.testing.assert_array_equal(cost.bits, ten.bits)
+
+
+def test_redundant_slices_count_for_nothing(tmp_path):
+    """Behind the slices of each picture they come again, marked as a redundant one."""
+    options = {"preset": "medium", "profile": "baseline", "x264-params": "qp=24:ref=1:keyint=50:slices=2"}
+    path = encode(tmp_path / "clip.264", scene(4, 112, 160), options=options, container="h264")
+    sets, slices = [], []
+    for first, bits, at in units_of(path.read_bytes()):
+        kind = first & 31
+        if kind == 7:
+            assert bits[behind(bits, 1, 24) : behind(bits, 3, 24)] == "1" + exp_golomb(2), "frame_num has four bits"
+        if kind in (7, 8):
+            sets.append(unit_of(first, bits if kind == 7 else bits[:-1] + "1"))  # redundant_pic_cnt_present_flag
+        if kind in (1, 5):
+            at = behind(bits, kind == 5, at + 4)  # frame_num, idr_pic_id
+            slices.append([unit_of(first, bits[:at] + exp_golomb(count) + bits[at:]) for count in (0, 1)])
+    pairs = zip(slices[0::2], slices[1::2], strict=True)
+    pictures = [[top, bottom, top_again, bottom_again] for (top, top_again), (bottom, bottom_again) in pairs]
+    pictures[0] = sets + pictures[0]
+    template = encode(tmp_path / "template.mp4", scene(4, 112, 160), options={"preset": "ultrafast"})
+    cost = bit_cost(in_mp4(template, pictures, tmp_path / "redundant.mp4"), np.arange(4))
+    assert set(cost.status) == {"exact"}
+    np.testing.assert_array_equal(cost.bits, bit_cost(path, np.arange(4)).bits)
 
 
 def test_pictures_of_two_fields(tmp_path):
