@@ -56,6 +56,7 @@ def make_samples(n: int, height: int, width: int) -> Samples:
         pts=np.arange(n),
         pict_types=np.full(n, b"P"),
         substituted=np.zeros(n, dtype=bool),
+        shown_ids=2 * np.arange(n) + 1,
         motion_source="codec",
         decoded=n,
         skipped=0,

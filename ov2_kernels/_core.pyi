@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 AnyArray = npt.NDArray[Any]
 
-def probe(path: str | bytes) -> dict[str, Any]: ...
+def probe(path: str | bytes, limits: Mapping[str, Any]) -> dict[str, Any]: ...
 def read_samples(
     path: str | bytes,
     size: AnyArray,
@@ -23,6 +23,7 @@ def read_samples(
     width: int,
     threads: int,
     motion: int,
+    limits: Mapping[str, Any],
     progress: Callable[[int], None] | None,
     frames: AnyArray | None,
     luma: AnyArray,
@@ -46,6 +47,7 @@ def bit_cost(
     whole_bytes: bool,
     run_to_first_skipped: bool,
     terminate_to_nobody: bool,
+    limits: Mapping[str, Any],
     progress: Callable[[int], None] | None,
 ) -> dict[str, Any]: ...
 def ffmpeg_versions() -> dict[str, str]: ...

@@ -153,6 +153,8 @@ def describe(tokens: CodecTokens, names: list[str]) -> dict[str, Any]:
         "timing_sec": dict(tokens.timings),
         "timestamps": [float(t) for t in tokens.timestamps],
         "substituted_frames": [int(t) for t in tokens.substituted_frames],
+        "substitutes": [int(t) for t in tokens.substitutes],
+        "missing_frames": tokens.missing_frames,
         "motion_source": tokens.motion_source,
         "bits_source": tokens.bits_source,
         "exact_pictures": tokens.exact_pictures,

@@ -13,6 +13,7 @@ from . import ops
 from .config import CodecConfig
 from .dispatch import is_tensor
 from .errors import BackendUnavailableError
+from .limits import Limits
 from .media import Array, BitCost, VideoInfo
 
 
@@ -23,6 +24,7 @@ def sample_costs(
     config: CodecConfig,
     *,
     progress: Callable[[int], None] | None = None,
+    limits: Limits | None = None,
     **rules: bool,
 ) -> BitCost | None:
     """The bit cost of the samples; None where none can be had, or none is asked for.
@@ -32,7 +34,15 @@ def sample_costs(
     if config.bits_source != "exact" or info.codec != "h264" or not info.has_timestamps:
         return None
     try:
-        return ops.bit_cost(path, frame_ids, info=info, threads=config.threads, progress=progress, **rules)
+        return ops.bit_cost(
+            path,
+            frame_ids,
+            info=info,
+            threads=config.threads,
+            progress=progress,
+            limits=limits or config.limits,
+            **rules,
+        )
     except BackendUnavailableError:  # the parser is compiled; the reference backend works without
         return None
 
@@ -46,14 +56,18 @@ def exact_bits(
     config: CodecConfig,
     *,
     progress: Callable[[int], None] | None = None,
+    limits: Limits | None = None,
     backend: str = "auto",
 ) -> tuple[Array, Array]:
     """The bits of the samples' blocks, int64 ``[N, hb, wb]`` in 1/256 bit, and where they are known, bool ``[N]``.
 
-    Where the score leaves bits out, none are read. Source: algorithm, section 12.
+    Where the score leaves bits out, none are read. ``limits`` are by default those of ``config``.
+    Source: algorithm, section 12.
     """
     count, block = len(frame_ids), 2 * config.patch
-    cost = sample_costs(path, info, frame_ids, config, progress=progress) if config.bits_wanted else None
+    cost = None
+    if config.bits_wanted:
+        cost = sample_costs(path, info, frame_ids, config, progress=progress, limits=limits)
     if cost is None or not cost.exact.any():
         return np.zeros((count, height // block, width // block), dtype=np.int64), np.zeros(count, dtype=bool)
     bits = ops.block_bits(*cost.cells(info), height, width, patch=config.patch, threads=config.threads, backend=backend)

@@ -14,6 +14,7 @@ import numpy as np
 from . import bits, ops, readiness
 from .config import CodecConfig
 from .geometry import canvas_size
+from .limits import Deadline
 from .media import Array, Pictures, Samples, VideoInfo
 
 
@@ -51,6 +52,7 @@ class Chooser:
     progress: Callable[[str, int, int], None] | None
     #: called with the name of a stage when it ends
     lap: Callable[[str], None]
+    deadline: Deadline
 
     def choose(self) -> Choice:
         """The choice that the configuration asks for."""
@@ -72,6 +74,7 @@ class Chooser:
             "threads": self.threads,
             "motion_source": motion_source,
             "progress": self._tell("read", len(frame_ids)),
+            "limits": self.deadline.left(),
             "backend": self.backend,
         }
         if self.device is None:
@@ -112,7 +115,14 @@ class Chooser:
         self.lap("plan")
         tell = self._tell("bits", len(frame_ids))
         exact, known = bits.exact_bits(
-            self.path, info, frame_ids, *self.size, config, progress=tell, backend=self.backend
+            self.path,
+            info,
+            frame_ids,
+            *self.size,
+            config,
+            progress=tell,
+            limits=self.deadline.left(),
+            backend=self.backend,
         )
         self.lap("bits")
         if config.score_mode == "bits" and known.all():
@@ -173,6 +183,7 @@ class Chooser:
             frame_ids,
             config,
             progress=self._tell("bits", len(frame_ids)),
+            limits=self.deadline.left(),
             whole_bytes=rules.whole_bytes,
             run_to_first_skipped=rules.run_to_first_skipped,
             terminate_to_nobody=rules.terminate_to_nobody,

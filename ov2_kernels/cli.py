@@ -242,6 +242,7 @@ def _tokenize(args: argparse.Namespace) -> int:
             "bits_source": tokens.bits_source,
             "exact_pictures": tokens.exact_pictures,
             "substituted_frames": len(tokens.substituted_frames),
+            "missing_frames": tokens.missing_frames,
             "seconds": dict(tokens.timings),
         }
         if args.json:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .limits import Limits, setting
+
 SAMPLING = ("peaks", "uniform", "near_keyframes")
 PARTITION = ("energy", "uniform", "fixed")
 SCORE_MODE = ("fused", "framediff", "motion", "residual", "bits", "change")
@@ -29,53 +31,52 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _field(default: Any, help_: str, choices: tuple[str, ...] | None = None) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help_, "choices": choices})
-
-
 @dataclass(frozen=True)
-class CodecConfig:
+class CodecConfig(Limits):
     """What to look at, how to score it and how much to keep; a wrong value raises ``ValueError``.
 
     The section numbers in the comments are those of the algorithm, ``ov2_kernels/reference/README.md``.
     """
 
     # sections 2 and 3
-    target_canvas: int = _field(32, "canvases at most")
-    images_per_group: int = _field(4, "canvases per group: one I-canvas, the rest P-canvases")
-    group_size: int = _field(32, "samples per group on average")
-    min_samples: int = _field(1, "samples at least, however few the canvases, where the video has so many frames")
-    min_group_frames: int = _field(8, "samples in a group at least")
-    max_group_frames: int = _field(64, "samples in a group at most, where the budget allows")
-    sampling: str = _field("peaks", "which frame of each interval to look at", SAMPLING)
-    avoid_keyframes: bool = _field(True, "move samples off keyframes, which carry no motion")
-    start_time: float | None = _field(None, "look no earlier than this, in seconds")
-    end_time: float | None = _field(None, "look no later than this, in seconds")
-    sample_fps: float | None = _field(None, "samples per second; by count where they would be too many")
-    partition: str = _field("energy", "where groups end: at packet energy, evenly, or every group_size", PARTITION)
+    target_canvas: int = setting(32, "canvases at most")
+    images_per_group: int = setting(4, "canvases per group: one I-canvas, the rest P-canvases")
+    group_size: int = setting(32, "samples per group on average")
+    min_samples: int = setting(1, "samples at least, however few the canvases, where the video has so many frames")
+    min_group_frames: int = setting(8, "samples in a group at least")
+    max_group_frames: int = setting(64, "samples in a group at most, where the budget allows")
+    sampling: str = setting("peaks", "which frame of each interval to look at", SAMPLING)
+    avoid_keyframes: bool = setting(True, "move samples off keyframes, which carry no motion")
+    start_time: float | None = setting(None, "look no earlier than this, in seconds")
+    end_time: float | None = setting(None, "look no later than this, in seconds")
+    sample_fps: float | None = setting(None, "samples per second; by count where they would be too many")
+    partition: str = setting("energy", "where groups end: at packet energy, evenly, or every group_size", PARTITION)
     # section 4
-    patch: int = _field(14, "patch side in pixels, even")
-    max_pixels: int = _field(150_000, "canvas area at most, in pixels")
-    motion_source: str = _field(
+    patch: int = setting(14, "patch side in pixels, even")
+    max_pixels: int = setting(150_000, "canvas area at most, in pixels")
+    motion_source: str = setting(
         "auto", "motion vectors: the codec's or else estimated, always estimated, or none", MOTION_SOURCE
     )
     # section 6
-    score_mode: str = _field("fused", "what makes a block worth keeping", SCORE_MODE)
-    motion_weight: float = _field(1.0, "weight of motion in the fused score, in steps of 1/256")
-    residual_weight: float = _field(1.0, "weight of the residual in the fused score")
-    bits_weight: float = _field(1.0, "weight of the bits in the fused score")
+    score_mode: str = setting("fused", "what makes a block worth keeping", SCORE_MODE)
+    motion_weight: float = setting(1.0, "weight of motion in the fused score, in steps of 1/256")
+    residual_weight: float = setting(1.0, "weight of the residual in the fused score")
+    bits_weight: float = setting(1.0, "weight of the bits in the fused score")
     # section 12
-    bits_source: str = _field("exact", "bits: off the bitstream where it can be read, or always estimated", BITS_SOURCE)
+    bits_source: str = setting(
+        "exact", "bits: off the bitstream where it can be read, or always estimated", BITS_SOURCE
+    )
     # section 7
-    selection: str = _field(
+    selection: str = setting(
         "stretches", "P-canvases from stretches of equal saliency, or from the whole group", SELECTION
     )
     # section 13
-    profile: str = _field("default", "readiness: the selection of codec-video-prep, by bits alone", PROFILE)
-    # how, not what
-    threads: int | None = _field(None, "threads for decoding and kernels; all processors of this process by default")
+    profile: str = setting("default", "readiness: the selection of codec-video-prep, by bits alone", PROFILE)
+    # how, not what; what is accepted, and what happens where a file is broken, is for Limits to say
+    threads: int | None = setting(None, "threads for decoding and kernels; all processors of this process by default")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in (
             "target_canvas",
             "images_per_group",

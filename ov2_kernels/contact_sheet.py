@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -53,7 +54,8 @@ def contact_sheet(
     shown = [_most_kept(tokens, kept, k, frames_per_group) for k in range(groups)]
     wanted = sorted({frame for frames in shown for frame in frames})
     height, width = tokens.canvases.shape[1:3]
-    samples = ops.read_samples(path, wanted, height, width, motion_source="none", backend=backend) if wanted else None
+    how: dict[str, Any] = {"motion_source": "none", "limits": tokens.config.limits, "backend": backend}
+    samples = ops.read_samples(path, wanted, height, width, **how) if wanted else None
     seconds = dict(zip(tokens.frame_ids.tolist(), tokens.timestamps.tolist(), strict=True))
 
     columns = int(np.bincount(tokens.group_ids).max())

@@ -1,9 +1,69 @@
 """The errors of this package that Python does not have already."""
 
+from __future__ import annotations
+
+import errno
+
 
 class VideoError(ValueError):
-    """The file is not a video that can be used: the message names the path, what was tried and FFmpeg's reason."""
+    """The file cannot be used as a video: the message names the path, what was tried and FFmpeg's reason."""
+
+
+class VideoFileError(OSError, VideoError):
+    """The operating system refuses the file, or it is no regular file; ``errno`` and ``filename`` are those."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
+class VideoNotFoundError(VideoFileError, FileNotFoundError):
+    """There is no such file."""
+
+
+class VideoPermissionError(VideoFileError, PermissionError):
+    """The file may not be read."""
+
+
+class VideoIsADirectoryError(VideoFileError, IsADirectoryError):
+    """The path is that of a directory."""
+
+
+class NotAVideoError(VideoError):
+    """The file is none of the containers that are read."""
+
+
+class NoVideoStreamError(VideoError):
+    """The container holds no video stream."""
+
+
+class UnsupportedCodecError(VideoError):
+    """This FFmpeg cannot decode the codec, or what is done with its pictures it cannot do."""
+
+
+class DamagedVideoError(VideoError):
+    """The file is damaged, or ends too early."""
+
+
+class VideoTooLargeError(VideoError):
+    """The video exceeds a limit, which the message names beside its value and the video's."""
+
+
+class VideoCancelledError(VideoError, TimeoutError):
+    """The work took longer than ``max_wall_seconds``."""
 
 
 class BackendUnavailableError(RuntimeError):
     """A backend that was asked for by name cannot be loaded; the message says why."""
+
+
+_FILE_ERRORS: dict[int, type[VideoFileError]] = {
+    errno.ENOENT: VideoNotFoundError,
+    errno.EACCES: VideoPermissionError,
+    errno.EPERM: VideoPermissionError,
+    errno.EISDIR: VideoIsADirectoryError,
+}
+
+
+def file_error(code: int, reason: str, path: str) -> VideoFileError:
+    """The error for what the operating system answered: its code, and what was tried and why it failed."""
+    return _FILE_ERRORS.get(code, VideoFileError)(code, reason, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import time
@@ -14,6 +15,7 @@ from . import ops
 from .config import CodecConfig
 from .dispatch import resolve_threads
 from .geometry import canvas_size
+from .limits import Deadline, Limits
 from .media import Array, Pictures, VideoInfo
 from .tokens import CodecTokens
 from .video import Progress, device_module
@@ -37,6 +39,7 @@ def tokenize_frames(
     patch: int = 14,
     max_pixels: int = 150_000,
     threads: int | None = None,
+    limits: Limits | None = None,
     backend: str = "auto",
     device: Any = None,
     progress: Progress | None = None,
@@ -46,8 +49,8 @@ def tokenize_frames(
     Of a video there are ``target_fps`` a second, or ``num_frames``, or, where neither is given, 8 below 10 seconds, 16
     below 30 and else ``max_frames`` (32), which also limits ``target_fps``; ``start_time`` and ``end_time``, in
     seconds, restrict it first. Frames that the caller brings, PIL images or uint8 ``[H, W, 3]``, are ``1 / fps``
-    seconds apart and all taken unless one of the three is given. Every frame is a group of its own. Raises what
-    :func:`ov2_kernels.tokenize_video` raises. Source: algorithm, section 10.
+    seconds apart and all taken unless one of the three is given. Every frame is a group of its own. ``limits`` say what
+    of a video is accepted. Raises what :func:`ov2_kernels.tokenize_video` raises. Source: algorithm, section 10.
     """
     start = time.perf_counter()
     for name, value in (("num_frames", num_frames), ("max_frames", max_frames)):
@@ -56,10 +59,14 @@ def tokenize_frames(
     for name, number in (("target_fps", target_fps), ("fps", fps)):
         if number is not None and not 0 < number < math.inf:
             raise ValueError(f"{name} must be above 0, got {number}")
-    config = whole_config(patch, max_pixels, threads).replace(start_time=start_time, end_time=end_time)
+    limits = (limits or Limits()).limits
+    config = whole_config(patch, max_pixels, threads).replace(
+        start_time=start_time, end_time=end_time, **dataclasses.asdict(limits)
+    )
     facts: dict[str, Any]
     if isinstance(source, (str, os.PathLike)):
-        info = ops.probe(source, backend=backend)
+        deadline = Deadline(source, limits)
+        info = ops.probe(source, limits=deadline.left(), backend=backend)
         first, count = _range(info, config)
         duration = float(info.times[first + count - 1] - info.times[first]) + 1.0 / info.fps
         wanted = _number_of_frames(duration, target_fps, num_frames, max_frames or MAX_FRAMES)
@@ -75,6 +82,7 @@ def tokenize_frames(
             motion_source="none",
             pictures=Pictures.empty(len(frame_ids), height, width, predecessors=False),
             progress=None if progress is None else lambda done: progress("read", done, len(frame_ids)),
+            limits=deadline.left(),
             backend=backend,
         )
         frames = samples.frames
@@ -86,6 +94,8 @@ def tokenize_frames(
             "source_width": info.width,
             "codec": info.codec,
             "substituted_frames": frame_ids[samples.substituted],
+            "substitutes": samples.shown_ids[samples.substituted],
+            "missing_frames": info.missing_frames,
         }
     else:
         frame_ids, frames, facts = _from_memory(source, config, fps, (target_fps, num_frames, max_frames))

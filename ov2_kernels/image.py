@@ -11,6 +11,7 @@ import numpy as np
 
 from .frames import pack_whole, whole_config
 from .geometry import canvas_size
+from .limits import open_regular
 from .media import Array
 from .tokens import CodecTokens
 
@@ -55,7 +56,8 @@ def _load(source: Any) -> tuple[Array, str]:
 
     if isinstance(source, (Image.Image, np.ndarray)):
         return as_rgb(source), (getattr(source, "format", None) or "none").lower()
-    with Image.open(source) as image:
+    is_path = isinstance(source, (str, os.PathLike))
+    with open_regular(source) if is_path else contextlib.nullcontext(source) as file, Image.open(file) as image:
         return as_rgb(image), str(image.format).lower()
 
 

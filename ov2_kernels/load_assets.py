@@ -65,6 +65,11 @@ def load_assets(directory: str | os.PathLike[str], *, max_bytes: int = MOST_BYTE
     if not np.isin(positions[:, 0], frame_ids).all():
         raise ValueError(f"{root / 'src_patch_position.npy'}: names frames that frame_ids.npy does not hold")
 
+    substituted = meta.integers("substituted_frames", total_frames)
+    substitutes = meta.integers("substitutes", total_frames) if "substitutes" in meta.values else []
+    if substitutes and len(substitutes) != len(substituted):
+        raise meta.error("substitutes", "one for each of substituted_frames")
+
     tokens = CodecTokens(
         canvases=_canvases([root / name for name in names], height, width, config),
         src_patch_position=positions,
@@ -80,7 +85,9 @@ def load_assets(directory: str | os.PathLike[str], *, max_bytes: int = MOST_BYTE
         config=config,
         motion_source=meta.text("motion_source", MOTION_SOURCES),
         bits_source=meta.text("bits_source", _BITS_SOURCES),
-        substituted_frames=np.array(meta.integers("substituted_frames", total_frames), dtype=np.int64),
+        substituted_frames=np.array(substituted, dtype=np.int64),
+        substitutes=np.array(substitutes, dtype=np.int64),
+        missing_frames=meta.integer("missing_frames", 0, default=0),
         timings=meta.timings(),
         evidence=meta.text("evidence", _EVIDENCE, default="codec"),
         video=meta.text("video", default=""),

@@ -43,6 +43,8 @@ class VideoInfo:
     time_base: Fraction
     frame_rate: Fraction
     has_timestamps: bool
+    #: pictures that the container lists and the file does not hold
+    missing_frames: int = 0
 
     @property
     def frames(self) -> int:
@@ -145,8 +147,10 @@ class Samples:
     pts: Array
     #: letter of the picture type (``I``, ``P``, ``B``, ...), ``S1`` ``[N]``
     pict_types: Array
-    #: where the decoder gave no picture and the next one stands in, bool ``[N]``
+    #: where the decoder gave no picture and another one stands in, bool ``[N]``; and the row that each picture is of,
+    #: its own or that one's, int64 ``[N]``
     substituted: Array
+    shown_ids: Array
     #: where the vectors come from: ``codec``, ``estimated`` or ``none``
     motion_source: str
     #: pictures decoded, and packets that no sample needed and the decoder never saw

@@ -16,6 +16,7 @@ except ImportError as error:
         f"the compiled extension ov2_kernels._core does not load ({error}); build it with 'pip install .' in a "
         "checkout, and run Python from elsewhere"
     ) from error
+from .limits import Limits, native_limits
 from .media import BIT_STATUS, MOTION_SOURCES, Array, BitCost, DeferredFrames, Pictures, Samples, VideoInfo
 from .tables import attenuation_table
 
@@ -35,10 +36,11 @@ def _encoded(path: str) -> bytes:
     return encoded
 
 
-def probe(path: str | os.PathLike[str]) -> VideoInfo:
+def probe(path: str | os.PathLike[str], *, limits: Limits | None = None) -> VideoInfo:
     """Twin of :func:`ov2_kernels.reference.probe`."""
     path = os.fspath(path)
-    table = _core.probe(_encoded(path))
+    table = _core.probe(_encoded(path), native_limits(limits))
+    table["missing_frames"] = table.pop("missing")
     table["time_base"] = Fraction(*table["time_base"])
     table["frame_rate"] = Fraction(*table["frame_rate"])
     table["is_key"] = table["is_key"].astype(bool)
@@ -108,10 +110,11 @@ def read_samples(
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
     pictures: Pictures | None = None,
+    limits: Limits | None = None,
 ) -> Samples:
     """Twin of :func:`ov2_kernels.reference.read_samples`."""
     path = os.fspath(path)
-    info = info or probe(path)
+    info = info or probe(path, limits=limits)
     pictures = pictures or Pictures.empty(len(frame_ids), height, width)
     out = _core.read_samples(
         _encoded(path),
@@ -125,6 +128,7 @@ def read_samples(
         width,
         threads,
         _MOTION[motion_source],
+        native_limits(limits),
         progress,
         pictures.frames,
         pictures.luma,
@@ -133,9 +137,10 @@ def read_samples(
     colors = out.pop("colors")
     frames = DeferredFrames(colors, pictures.luma) if pictures.frames is None else pictures.frames
     out["pict_types"] = out["pict_types"].view("S1")
-    out["substituted"] = out["substituted"].astype(bool)
     out["motion_source"] = MOTION_SOURCES[out["motion_source"]]
-    return Samples(np.array(frame_ids, dtype=np.int64), frames, pictures.luma, pictures.prev_luma, **out)
+    wanted = np.array(frame_ids, dtype=np.int64)
+    out["substituted"] = out["shown_ids"] != wanted
+    return Samples(wanted, frames, pictures.luma, pictures.prev_luma, **out)
 
 
 def bit_cost(
@@ -148,10 +153,11 @@ def bit_cost(
     run_to_first_skipped: bool = False,
     terminate_to_nobody: bool = False,
     progress: Callable[[int], None] | None = None,
+    limits: Limits | None = None,
 ) -> BitCost:
     """What :func:`ov2_kernels.ops.bit_cost` runs."""
     path = os.fspath(path)
-    info = info or probe(path)
+    info = info or probe(path, limits=limits)
     out = _core.bit_cost(
         _encoded(path),
         _as(info.size, "int64"),
@@ -163,6 +169,7 @@ def bit_cost(
         whole_bytes,
         run_to_first_skipped,
         terminate_to_nobody,
+        native_limits(limits),
         progress,
     )
     out["field_pairs"] = out["field_pairs"].astype(bool)

@@ -21,6 +21,7 @@ from .checks import check_array, check_choice, check_edges, check_planes, check_
 from .config import MOTION_SOURCE, PARTITION, SAMPLING, SELECTION
 from .dispatch import host_backend, is_tensor, load_backend, resolve_threads, run
 from .errors import BackendUnavailableError
+from .limits import Limits
 from .media import Array, BitCost, Pictures, Samples, VideoInfo
 from .tables import normalization_table
 
@@ -28,13 +29,14 @@ from .tables import normalization_table
 ArrayOrTensor = Any
 
 
-def probe(path: str | os.PathLike[str], *, backend: str = "auto") -> VideoInfo:
+def probe(path: str | os.PathLike[str], *, limits: Limits | None = None, backend: str = "auto") -> VideoInfo:
     """Reads the packet table and the facts of a video stream, without decoding.
 
-    Raises ``OSError`` where the file cannot be read and :class:`VideoError` where it holds no usable video.
+    ``limits`` say what is accepted, by default ``Limits()``. Raises a :class:`VideoError` (see
+    :mod:`ov2_kernels.errors`) where the file cannot be read, holds no usable video or exceeds a limit.
     Source: algorithm, section 1.
     """
-    info: VideoInfo = host_backend(backend).probe(path)
+    info: VideoInfo = host_backend(backend).probe(path, limits=limits)
     return info
 
 
@@ -114,6 +116,7 @@ def read_samples(
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
     pictures: Pictures | None = None,
+    limits: Limits | None = None,
     backend: str = "auto",
 ) -> Samples:
     """Decodes a video once and keeps what the sampled frames need, upright and at canvas size.
@@ -124,8 +127,9 @@ def read_samples(
     samples, from the first on, whose pictures are written (0 again if reading must start anew); what it raises ends the
     read. ``pictures`` is memory for them. Where it has none for frames, their colour may be converted later, of the
     blocks that are packed (:class:`ov2_kernels.media.DeferredFrames`); where its ``prev_luma`` has no rows, which takes
-    ``motion_source="none"``, the pictures before the samples are not decoded for their own sake. Raises
-    :class:`VideoError` where a frame cannot be decoded. Source: algorithm, section 4.
+    ``motion_source="none"``, the pictures before the samples are not decoded for their own sake. ``limits`` are those
+    of :func:`probe`. Raises :class:`VideoError` where a frame cannot be decoded, unless ``limits.on_error`` is
+    ``salvage`` and any can. Source: algorithm, section 4.
     """
     check_choice("motion_source", motion_source, MOTION_SOURCE)
     samples: Samples = host_backend(backend).read_samples(
@@ -138,6 +142,7 @@ def read_samples(
         motion_source=motion_source,
         progress=progress,
         pictures=pictures,
+        limits=limits,
     )
     return samples
 
@@ -152,6 +157,7 @@ def bit_cost(
     run_to_first_skipped: bool = False,
     terminate_to_nobody: bool = False,
     progress: Callable[[int], None] | None = None,
+    limits: Limits | None = None,
 ) -> BitCost:
     """Reads off the bitstream how many bits each macroblock of some pictures took, without decoding any.
 
@@ -172,6 +178,7 @@ def bit_cost(
         run_to_first_skipped=run_to_first_skipped,
         terminate_to_nobody=terminate_to_nobody,
         progress=progress,
+        limits=limits,
     )
     return cost
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import VideoError
+from .errors import VideoError, VideoFileError
+from .limits import Limits, open_regular
 from .tokens import CodecTokens
 
 MODES = ("auto", "codec", "frames", "image")
@@ -49,6 +50,11 @@ def tokenize(source: Any, mode: str = "auto", **options: Any) -> CodecTokens:
         from .frames import tokenize_frames
 
         return tokenize_frames(source, **options)
+    is_path = isinstance(source, (str, os.PathLike))
+    if not is_path and mode == "codec":
+        options["follow_symlinks"] = True  # the way to our own copy
+    if not is_path and mode == "frames":
+        options["limits"] = dataclasses.replace(options.get("limits") or Limits(), follow_symlinks=True)
     with video_path(source) as path:
         if mode == "frames":
             from .frames import tokenize_frames
@@ -58,7 +64,7 @@ def tokenize(source: Any, mode: str = "auto", **options: Any) -> CodecTokens:
 
         tokens = tokenize_video(path, **options)
     # A copy's path is gone with it.
-    return tokens if isinstance(source, (str, os.PathLike)) else dataclasses.replace(tokens, video="")
+    return tokens if is_path else dataclasses.replace(tokens, video="")
 
 
 def evidence_of(source: Any) -> str:
@@ -93,7 +99,7 @@ def evidence_of(source: Any) -> str:
 def _kept_open(source: Any) -> Iterator[Any]:
     """The source for Pillow; a path is opened here, so that whatever Pillow raises it is closed."""
     if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
+        with open_regular(source) as file:
             yield file
     else:
         yield source
@@ -121,12 +127,10 @@ def video_path(source: Any) -> Iterator[str]:
         file.flush()
         try:
             yield path
-        except VideoError as error:
-            raise VideoError(str(error).replace(path, name)) from error
-        except OSError as error:
-            if error.filename != path:
-                raise
+        except VideoFileError as error:
             raise type(error)(error.errno, error.strerror, name) from error
+        except VideoError as error:
+            raise type(error)(str(error).replace(path, name)) from error
 
 
 @contextlib.contextmanager

@@ -47,8 +47,11 @@ class CodecTokens:
     motion_source: str
     #: ``exact`` (read off the bitstream), ``estimated``, ``mixed``, or ``none`` where no bits were looked at
     bits_source: str
-    #: samples that the decoder could not give, for which the next picture stands in, int64
+    #: samples that the decoder could not give, and the frames whose pictures stand in for them, int64
     substituted_frames: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    substitutes: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    #: pictures that the container lists and the file does not hold, with ``on_error="salvage"``
+    missing_frames: int = 0
     #: seconds per stage
     timings: Mapping[str, float] = field(default_factory=dict)
     #: what the canvases are: ``codec`` (selected blocks), whole ``frames`` or an ``image``

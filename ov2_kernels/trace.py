@@ -58,7 +58,7 @@ def trace_tokens(
     path = tokens.video if video is None else os.fsdecode(video)
     if not path:
         raise ValueError("video must be given: these tokens do not know where theirs lies")
-    info = ops.probe(path, backend=backend)
+    info = ops.probe(path, limits=tokens.config.limits, backend=backend)
     seen = (info.frames, info.height, info.width, info.codec)
     told = (tokens.total_frames, tokens.source_height, tokens.source_width, tokens.codec)
     if seen != told:
@@ -77,6 +77,7 @@ def trace_tokens(
         threads=config.threads,
         motion_source=config.motion_wanted,
         progress=progress,
+        limits=config.limits,
         backend=backend,
     )
     exact, known = exact_bits(path, info, tokens.frame_ids, height, width, config, backend=backend)

@@ -16,6 +16,7 @@ from .bits import source_name
 from .choose import Chooser
 from .config import CodecConfig
 from .dispatch import is_tensor, resolve_threads
+from .limits import Deadline
 from .media import Array
 from .tokens import CodecTokens
 
@@ -52,8 +53,9 @@ def tokenize_video(
     ``reference`` or ``triton``; all give the same bits from the same pixels. With ``device``, a torch device, the
     samples are uploaded while decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens
     there; ``timings`` then tell when work was queued, not when it was done. ``progress`` is called with the stage, how
-    much of it is done and how much there is; what it raises ends the work. Raises ``OSError`` where the file cannot be
-    read, :class:`VideoError` where it holds no usable video and ``ValueError`` for a wrong setting.
+    much of it is done and how much there is; what it raises ends the work. Raises a :class:`VideoError` (see
+    :mod:`ov2_kernels.errors`) where the file cannot be read (then also an ``OSError``), holds no usable video, exceeds
+    a limit or takes too long, and ``ValueError`` for a wrong setting.
     Source: algorithm, sections 1 to 8, 12 and 13.
     """
     config = (config or CodecConfig()).replace(**overrides)
@@ -63,10 +65,15 @@ def tokenize_video(
             raise ValueError("profile readiness is for the CPU: device must be None")
         device_module()  # which says what is missing, before any work
     watch = _Stopwatch()
+    deadline = Deadline(path, config)
 
-    info = ops.probe(path, backend=backend)
-    watch.lap("probe")
-    choice = Chooser(path, info, config, threads, backend, device, progress, watch.lap).choose()
+    def lap(stage: str) -> None:
+        watch.lap(stage)
+        deadline.check()
+
+    info = ops.probe(path, limits=deadline.left(), backend=backend)
+    lap("probe")
+    choice = Chooser(path, info, config, threads, backend, device, progress, lap, deadline).choose()
     samples, frame_ids = choice.samples, choice.frame_ids
     canvases, positions = ops.pack_canvases(
         samples.frames, choice.selected, samples.frame_ids, patch=config.patch, threads=threads, backend=backend
@@ -89,6 +96,8 @@ def tokenize_video(
         bits_source=source_name(choice.exact, config),
         exact_pictures=int(choice.exact.sum()),
         substituted_frames=_host(samples.frame_ids)[samples.substituted],
+        substitutes=samples.shown_ids[samples.substituted],
+        missing_frames=info.missing_frames,
         sample_edges=choice.group_edges,
         timings=watch.timings,
         video=os.fsdecode(path),

@@ -131,7 +131,7 @@ def test_warnings_and_facts(clip_path):
     assert any("every picture is a keyframe" in text for text in data["warnings"])
     assert any("material for" in text for text in data["warnings"])
     data = page_data(tokenize_video(clip_path("h264_raw_cut"), **SMALL).to_html())
-    assert any("for them stands the next picture" in text for text in data["warnings"])
+    assert any("for each stands a picture near it" in text for text in data["warnings"])
 
 
 def test_view_writes_a_page_a_sheet_and_a_video(tokens, clip_path, tmp_path, capsys):

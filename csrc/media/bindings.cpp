@@ -3,15 +3,15 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <optional>
+#include <type_traits>
 
 #include "media/bit_cost.h"
 #include "media/error.h"
 #include "media/libav.h"
+#include "media/log.h"
 #include "media/probe.h"
 #include "media/read_samples.h"
 #include "parallel.h"
@@ -19,7 +19,14 @@
 namespace ov2 {
 namespace {
 
+using media::Fault;
+using media::Limits;
 using media::PacketTable;
+using media::VideoError;
+
+// Bytes that libav may take at once, for a header that lies; a plane of the largest picture that the default
+// limits admit takes half of it.
+constexpr size_t kMostAllocated = size_t{1} << 29;
 
 template <typename T>
 Array<T> to_array(const std::vector<T>& values) {
@@ -32,20 +39,20 @@ std::vector<T> to_vector(const Array<T>& values, const char* name, py::ssize_t c
     return std::vector<T>(values.data(), values.data() + count);
 }
 
-// Lets Python handle signals and show progress, at most every 50 ms, from a thread that has released the GIL.
+// Lets Python handle signals and show progress, at most every 50 ms, from a thread that has released the GIL,
+// and stops work that takes too long.
 class Poll {
   public:
-    explicit Poll(py::object progress) : progress_(std::move(progress)) {}
+    Poll(const std::string& path, const py::dict& limits, py::object progress)
+        : path_(path),
+          seconds_(limits["max_wall_seconds"].cast<double>()),
+          start_(std::chrono::steady_clock::now()),
+          progress_(std::move(progress)) {}
 
-    void operator()(int64_t done) {
-        auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(50) && done >= done_) return;
-        last_ = now;
-        done_ = done;
-        py::gil_scoped_acquire acquire;
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        report(done);
-    }
+    void operator()(int64_t done) { look(done, done < done_); }
+
+    // Without news.
+    void check() { look(done_, false); }
 
     // With the GIL held.
     void report(int64_t done) const {
@@ -53,18 +60,95 @@ class Poll {
     }
 
   private:
+    void look(int64_t done, bool at_once) {
+        auto now = std::chrono::steady_clock::now();
+        if (std::chrono::duration<double>(now - start_).count() > seconds_) {
+            throw VideoError(Fault::cancelled,
+                             path_ + ": given up, for it took longer than max_wall_seconds");
+        }
+        if (now - last_ < std::chrono::milliseconds(50) && !at_once) return;
+        last_ = now;
+        done_ = done;
+        py::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        report(done);
+    }
+
+    std::string path_;
+    double seconds_;
+    std::chrono::steady_clock::time_point start_;
     py::object progress_;
     int64_t done_ = 0;
     std::chrono::steady_clock::time_point last_{};
 };
 
-py::dict probe(const std::string& path) {
-    PacketTable table;
-    Poll poll{py::none()};
+// What Python says about how far a file is trusted; the keys are those that ov2_kernels.limits.native_limits
+// sets.
+Limits to_limits(const py::dict& given, Poll& poll) {
+    Limits limits;
+    auto take = [&](const char* name, auto& value) {
+        value = given[name].cast<std::remove_reference_t<decltype(value)>>();
+    };
+    take("containers", limits.containers);
+    take("max_source_width", limits.max_source_width);
+    take("max_source_height", limits.max_source_height);
+    take("max_source_pixels", limits.max_source_pixels);
+    take("max_source_frames", limits.max_source_frames);
+    take("max_source_seconds", limits.max_source_seconds);
+    take("max_file_bytes", limits.max_file_bytes);
+    take("max_probe_bytes", limits.max_probe_bytes);
+    take("follow_symlinks", limits.follow_symlinks);
+    take("salvage", limits.salvage);
+    limits.check = [&poll] { poll.check(); };
+    // libav keeps this one for the whole process, so that it only ever grows.
+    static size_t most_allocated = kMostAllocated;
+    most_allocated = std::max(most_allocated, static_cast<size_t>(8 * most_decoded_pixels(limits)));
+    av_max_alloc(most_allocated);
+    return limits;
+}
+
+// Text that may hold a file's name, whose bytes need not be UTF-8.
+py::object file_system_text(const std::string& text) {
+    return py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(text.c_str()));
+}
+
+// Does work that touches no Python object; then what libav had to say goes to Python's logging.
+template <typename Work>
+void without_gil(const std::string& path, Work work) {
+    media::Log log;
+    std::exception_ptr error;
     {
-        py::gil_scoped_release release;  // demuxing touches no Python object
-        table = media::probe(path, [&poll] { poll(0); });
+        py::gil_scoped_release release;
+        try {
+            work();
+        } catch (...) {
+            error = std::current_exception();
+        }
     }
+    std::vector<media::LogLine> lines = log.lines();
+    if (!lines.empty()) {
+        py::list told;
+        for (const media::LogLine& line : lines) {
+            told.append(py::make_tuple(line.level, py::bytes(line.text)));
+        }
+        py::module_::import("ov2_kernels.ffmpeg_log")
+            .attr("tell")(file_system_text(path), told, log.dropped());
+    }
+    if (!error) return;
+    try {
+        std::rethrow_exception(error);
+    } catch (const VideoError& e) {
+        std::string text = e.what();
+        if (text.rfind(path, 0) == 0) throw;
+        throw VideoError(e.fault, path + ": " + text);
+    }
+}
+
+py::dict probe(const std::string& path, const py::dict& limits) {
+    PacketTable table;
+    Poll poll(path, limits, py::none());
+    Limits how_far = to_limits(limits, poll);
+    without_gil(path, [&] { table = media::probe(path, how_far); });
     py::dict result;
     result["size"] = to_array(table.size);
     result["pts"] = to_array(table.pts);
@@ -79,6 +163,7 @@ py::dict probe(const std::string& path) {
     result["time_base"] = py::make_tuple(table.time_base.num, table.time_base.den);
     result["frame_rate"] = py::make_tuple(table.frame_rate.num, table.frame_rate.den);
     result["has_timestamps"] = table.has_timestamps;
+    result["missing"] = table.missing;
     return result;
 }
 
@@ -109,8 +194,8 @@ std::vector<int64_t> increasing_rows(const Array<int64_t>& frame_indices, py::ss
 py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
                       const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
                       const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
-                      py::object progress, std::optional<Array<uint8_t>> frames, Array<uint8_t> luma,
-                      Array<uint8_t> prev_luma) {
+                      const py::dict& limits, py::object progress, std::optional<Array<uint8_t>> frames,
+                      Array<uint8_t> luma, Array<uint8_t> prev_luma) {
     require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0,
             "height and width must be positive multiples of 4");
     require(threads >= 1, "threads must be at least 1");
@@ -135,8 +220,8 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     auto motion_field = py::module_::import("numpy")
                             .attr("zeros")(py::make_tuple(n, h / 4, w / 4, 2), "int16")
                             .cast<Array<int16_t>>();
-    Array<int64_t> packet_bytes(n), sample_pts(n);
-    Array<uint8_t> pict_types(n), substituted(n);
+    Array<int64_t> packet_bytes(n), sample_pts(n), shown(n);
+    Array<uint8_t> pict_types(n);
     auto colors = frames ? nullptr : std::make_shared<media::KeptColors>(n, width, height);
     media::SampleArrays arrays{frames ? frames->mutable_data() : nullptr,
                                colors.get(),
@@ -146,21 +231,19 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
                                packet_bytes.mutable_data(),
                                sample_pts.mutable_data(),
                                pict_types.mutable_data(),
-                               substituted.mutable_data()};
+                               shown.mutable_data()};
     media::ReadStatistics statistics;
-    Poll poll(std::move(progress));
-    {
-        py::gil_scoped_release release;  // reading writes only into the arrays above
-        request.poll = [&poll](int64_t done) { poll(done); };
-        statistics = media::read_samples(request, arrays);
-    }
+    Poll poll(path, limits, std::move(progress));
+    request.limits = to_limits(limits, poll);
+    request.poll = [&poll](int64_t done) { poll(done); };
+    without_gil(path, [&] { statistics = media::read_samples(request, arrays); });
     poll.report(n);
     py::dict result;
     result["motion"] = motion_field;
     result["packet_bytes"] = packet_bytes;
     result["pts"] = sample_pts;
     result["pict_types"] = pict_types;
-    result["substituted"] = substituted;
+    result["shown_ids"] = shown;
     result["motion_source"] = static_cast<int>(statistics.motion);
     result["colors"] = colors;
     result["decoded"] = statistics.decoded;
@@ -171,7 +254,8 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
 py::dict bit_cost(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
                   const Array<uint8_t>& is_key, const Array<int64_t>& decode_index,
                   const Array<int64_t>& frame_indices, int threads, bool whole_bytes,
-                  bool run_to_first_skipped, bool terminate_to_nobody, py::object progress) {
+                  bool run_to_first_skipped, bool terminate_to_nobody, const py::dict& limits,
+                  py::object progress) {
     require(threads >= 1, "threads must be at least 1");
     PacketTable table = packet_table(size, pts, is_key, decode_index, true);
     media::BitCostRequest request;
@@ -180,13 +264,11 @@ py::dict bit_cost(const std::string& path, const Array<int64_t>& size, const Arr
     request.frame_indices = increasing_rows(frame_indices, size.size());
     request.threads = threads;
     request.rules = {whole_bytes, run_to_first_skipped, terminate_to_nobody};
-    Poll poll(std::move(progress));
+    Poll poll(path, limits, std::move(progress));
+    request.limits = to_limits(limits, poll);
+    request.poll = [&poll](int64_t done) { poll(done); };
     std::vector<bitstream::PictureCost> costs;
-    {
-        py::gil_scoped_release release;  // parsing touches no Python object
-        request.poll = [&poll](int64_t done) { poll(done); };
-        costs = media::bit_cost(request);
-    }
+    without_gil(path, [&] { costs = media::bit_cost(request); });
     auto n = static_cast<py::ssize_t>(costs.size());
     poll.report(n);
 
@@ -271,40 +353,53 @@ py::dict ffmpeg_versions() {
     return versions;
 }
 
-// Text that may hold a file's name, whose bytes need not be UTF-8.
-py::object file_system_text(const char* text) {
-    return py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(text));
+const char* type_of(Fault fault) {
+    switch (fault) {
+        case Fault::not_a_video:
+            return "NotAVideoError";
+        case Fault::no_video_stream:
+            return "NoVideoStreamError";
+        case Fault::unsupported:
+            return "UnsupportedCodecError";
+        case Fault::too_large:
+            return "VideoTooLargeError";
+        case Fault::cancelled:
+            return "VideoCancelledError";
+        case Fault::damaged:
+            break;
+    }
+    return "DamagedVideoError";
 }
 
 // The fixed mapping of this library's C++ errors to Python's.
 void translate(std::exception_ptr error) {
+    auto errors = [] { return py::module_::import("ov2_kernels.errors"); };
     try {
         if (error) std::rethrow_exception(error);
     } catch (const media::FileError& e) {
-        py::object value =
-            py::handle(PyExc_OSError)(e.code, std::strerror(e.code), file_system_text(e.path.c_str()));
+        py::object value = errors().attr("file_error")(e.code, e.what(), file_system_text(e.path));
         PyErr_SetObject(py::type::handle_of(value).ptr(), value.ptr());
-    } catch (const media::VideoError& e) {
-        py::object type = py::module_::import("ov2_kernels.errors").attr("VideoError");
-        PyErr_SetObject(type.ptr(), file_system_text(e.what()).ptr());
+    } catch (const VideoError& e) {
+        PyErr_SetObject(errors().attr(type_of(e.fault)).ptr(), file_system_text(e.what()).ptr());
     }
 }
 
 }  // namespace
 
 void bind_media(py::module_& m) {
-    av_log_set_level(AV_LOG_QUIET);  // what goes wrong is raised, not printed
+    media::Log::install();
     py::register_local_exception_translator(translate);
-    m.def("probe", &probe, py::arg("path"));
+    m.def("probe", &probe, py::arg("path"), py::arg("limits"));
     m.def("read_samples", &read_samples, py::arg("path"), py::arg("size").noconvert(),
           py::arg("pts").noconvert(), py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
           py::arg("has_timestamps"), py::arg("frame_indices").noconvert(), py::arg("height"),
-          py::arg("width"), py::arg("threads"), py::arg("motion"), py::arg("progress"),
+          py::arg("width"), py::arg("threads"), py::arg("motion"), py::arg("limits"), py::arg("progress"),
           py::arg("frames").noconvert(), py::arg("luma").noconvert(), py::arg("prev_luma").noconvert());
     m.def("bit_cost", &bit_cost, py::arg("path"), py::arg("size").noconvert(), py::arg("pts").noconvert(),
           py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
           py::arg("frame_indices").noconvert(), py::arg("threads"), py::arg("whole_bytes"),
-          py::arg("run_to_first_skipped"), py::arg("terminate_to_nobody"), py::arg("progress"));
+          py::arg("run_to_first_skipped"), py::arg("terminate_to_nobody"), py::arg("limits"),
+          py::arg("progress"));
     py::class_<media::KeptColors, std::shared_ptr<media::KeptColors>>(m, "KeptColors")
         .def("frames", &converted_frames, py::arg("luma").noconvert(), py::arg("threads"))
         .def("pack_canvases", &converted_canvases, py::arg("luma").noconvert(),

@@ -54,7 +54,7 @@ class BitCostReader {
 
     // At the first packet, with the parameter sets of the container.
     void open() {
-        demuxer_ = std::make_unique<Demuxer>(request_.path, /*table_only=*/false);
+        demuxer_ = std::make_unique<Demuxer>(request_.path, request_.limits, /*table_only=*/false);
         begin();
     }
 

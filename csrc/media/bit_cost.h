@@ -16,6 +16,7 @@ struct BitCostRequest {
     const PacketTable* table = nullptr;
     std::vector<int64_t> frame_indices;  // rows of the table, strictly increasing
     int threads = 1;
+    Limits limits;
     bitstream::CostRules rules;
     // Called often from the reading thread with the number of pictures read; may throw to stop.
     std::function<void(int64_t)> poll;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "media/error.h"
 
@@ -14,40 +15,51 @@ namespace {
 
 constexpr int kBufferSize = 1 << 15;
 
-}  // namespace
-
-VideoError::VideoError(const std::string& path, const std::string& action, int averror)
-    : std::runtime_error([&] {
-          char reason[AV_ERROR_MAX_STRING_SIZE] = {};
-          av_strerror(averror, reason, sizeof reason);
-          return path + ": cannot " + action + ": " + reason;
-      }()) {}
-
-int check(int result, const std::string& path, const char* action) {
-    if (result < 0) throw VideoError(path, action, result);
-    return result;
+// Throws FileError where a path leads to no regular file.
+void require_regular(const struct stat& status, const std::string& path) {
+    if (S_ISREG(status.st_mode)) return;
+    if (S_ISDIR(status.st_mode)) throw FileError(EISDIR, path);
+    throw FileError(EINVAL, path, "cannot open it: it is no regular file");
 }
 
-ByteSource::ByteSource(const std::string& path) {
-    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) throw FileError(errno, path);
+int open_regular(const std::string& path, bool follow_symlinks) {
     struct stat status {};
-    int code = fstat(fd_, &status) != 0  ? errno
-               : S_ISREG(status.st_mode) ? 0
-               : S_ISDIR(status.st_mode) ? EISDIR
-                                         : EINVAL;
-    if (code != 0) {
-        close(fd_);
-        throw FileError(code, path);
+    // Looked at before it is opened, for opening a device may do something; not waited for, should it be a
+    // pipe by then.
+    if (stat(path.c_str(), &status) != 0) throw FileError(errno, path);
+    require_regular(status, path);
+    int fd =
+        open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow_symlinks ? 0 : O_NOFOLLOW));
+    if (fd < 0 && errno == ELOOP && !follow_symlinks) {
+        throw FileError(ELOOP, path, "cannot open it: it is a symbolic link, and follow_symlinks is off");
     }
-    size_ = status.st_size;
-    auto* buffer = static_cast<unsigned char*>(av_malloc(kBufferSize));
-    context_.reset(
-        avio_alloc_context(buffer, kBufferSize, 0, this, &ByteSource::read, nullptr, &ByteSource::seek));
-    if (!context_) {
-        av_free(buffer);
+    if (fd < 0) throw FileError(errno, path);
+    return fd;
+}
+
+}  // namespace
+
+ByteSource::ByteSource(const std::string& path, const Limits& limits)
+    : path_(path), limits_(limits), fd_(open_regular(path, limits.follow_symlinks)) {
+    try {
+        struct stat status {};
+        if (fstat(fd_, &status) != 0) throw FileError(errno, path);
+        require_regular(status, path);
+        size_ = status.st_size;
+        if (size_ > limits.max_file_bytes) {
+            throw_too_large(path, "max_file_bytes", std::to_string(limits.max_file_bytes),
+                            std::to_string(size_));
+        }
+        auto* buffer = static_cast<unsigned char*>(av_malloc(kBufferSize));
+        context_.reset(
+            avio_alloc_context(buffer, kBufferSize, 0, this, &ByteSource::read, nullptr, &ByteSource::seek));
+        if (!context_) {
+            av_free(buffer);
+            throw std::bad_alloc();
+        }
+    } catch (...) {
         close(fd_);
-        throw std::bad_alloc();
+        throw;
     }
 }
 
@@ -85,22 +97,32 @@ bool ByteSource::read_at(int64_t offset, uint8_t* buffer, int64_t size) const {
 
 int ByteSource::read(void* self, uint8_t* buffer, int size) {
     auto* source = static_cast<ByteSource*>(self);
-    if (source->skip_payload_) {
-        int64_t left = std::min<int64_t>(size, source->size_ - source->position_);
+    try {
+        if (!source->error_) return source->read(buffer, size);
+    } catch (...) {
+        source->error_ = std::current_exception();  // for rethrow(): no exception crosses libav
+    }
+    return AVERROR_EXIT;
+}
+
+int ByteSource::read(uint8_t* buffer, int size) {
+    limits_.check();
+    if (skip_payload_) {
+        int64_t left = std::min<int64_t>(size, size_ - position_);
         if (left <= 0) return AVERROR_EOF;
-        source->position_ += left;
+        position_ += left;
         return static_cast<int>(left);
     }
     ssize_t count;
     do {
-        count = pread(source->fd_, buffer, static_cast<size_t>(size), source->position_);
+        count = pread(fd_, buffer, static_cast<size_t>(size), position_);
     } while (count < 0 && errno == EINTR);
-    if (count < 0) {
-        source->error_ = errno;
-        return AVERROR(errno);
-    }
+    if (count < 0) throw FileError(errno, path_, std::string("cannot read it: ") + std::strerror(errno));
     if (count == 0) return AVERROR_EOF;
-    source->position_ += count;
+    position_ += count;
+    if (probed_bytes_ >= 0 && (probed_bytes_ += count) > limits_.max_probe_bytes) {
+        throw_too_large(path_, "max_probe_bytes", std::to_string(limits_.max_probe_bytes), "headers of more");
+    }
     return static_cast<int>(count);
 }
 

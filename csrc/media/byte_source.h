@@ -2,21 +2,32 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <string>
 
 #include "media/libav.h"
+#include "media/limits.h"
 
 namespace ov2::media {
 
 class ByteSource {
   public:
-    explicit ByteSource(const std::string& path);
+    // Opens a regular file; anything else, and one that is too large, is refused before it is touched.
+    ByteSource(const std::string& path, const Limits& limits);
     ~ByteSource();
     ByteSource(const ByteSource&) = delete;
     ByteSource& operator=(const ByteSource&) = delete;
 
-    // What the operating system answered to a read that failed, or 0.
-    int error() const { return error_; }
+    // Throws what stopped a read, where libav only knows that one failed: the operating system's answer, a
+    // limit, or what the caller's check threw.
+    void rethrow() const {
+        if (error_) std::rethrow_exception(error_);
+    }
+
+    // From now on reads are no longer for finding out what the file holds.
+    void opened() { probed_bytes_ = -1; }
+
+    int64_t size() const { return size_; }
 
     AVIOContext* context() const { return context_.get(); }
 
@@ -33,12 +44,16 @@ class ByteSource {
 
   private:
     static int read(void* self, uint8_t* buffer, int size);
+    int read(uint8_t* buffer, int size);
     static int64_t seek(void* self, int64_t offset, int whence);
 
+    std::string path_;
+    const Limits& limits_;
     int fd_ = -1;
     int64_t size_ = 0;
     int64_t position_ = 0;
-    int error_ = 0;
+    int64_t probed_bytes_ = 0;  // read to find out what the file holds; -1 once that is known
+    std::exception_ptr error_;
     bool skip_payload_ = false;
     IOContextPtr context_;
 };

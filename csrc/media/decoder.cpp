@@ -11,16 +11,14 @@ constexpr int64_t kMostDelayed = 15;  // the H.264 decoder holds 16 pictures at 
 }  // namespace
 
 Decoder::Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reordering)
-    : path_(demuxer.path()) {
+    : path_(demuxer.path()), limits_(demuxer.limits()) {
     const AVCodecParameters* parameters = demuxer.stream()->codecpar;
     shim::Codec* codec = avcodec_find_decoder(parameters->codec_id);
-    if (codec == nullptr) {
-        throw VideoError(path_ + ": this FFmpeg has no decoder for " +
-                         avcodec_get_name(parameters->codec_id));
-    }
     context_.reset(avcodec_alloc_context3(codec));
     if (!context_) throw std::bad_alloc();
     check(avcodec_parameters_to_context(context_.get(), parameters), path_, "set up the decoder");
+    context_->opaque = demuxer.opaque();
+    context_->max_pixels = most_decoded_pixels(limits_);
     // Pictures come out in order from the first only if the decoder knows how long to wait for others.
     context_->has_b_frames =
         static_cast<int>(std::max<int64_t>(context_->has_b_frames, std::min(reordering, kMostDelayed)));

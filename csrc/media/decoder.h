@@ -40,11 +40,13 @@ class Decoder {
             if (result == AVERROR_INVALIDDATA) continue;
             if (result == AVERROR(ENOMEM)) check(result, path_, "decode it");
             if (result < 0) return;
+            check_size(limits_, path_, frame->width, frame->height);
             show(std::move(frame));
         }
     }
 
     std::string path_;
+    const Limits& limits_;
     CodecContextPtr context_;
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "media/error.h"
+#include "media/log.h"
 #include "media/picture_header.h"
 
 namespace ov2::media {
@@ -28,32 +29,11 @@ AVStream* video_stream(const AVFormatContext& format) {
 
 }  // namespace
 
-Demuxer::Demuxer(const std::string& path, bool table_only) : path_(path), source_(path) {
-    AVFormatContext* format = avformat_alloc_context();
-    if (format == nullptr) throw std::bad_alloc();
-    format->pb = source_.context();
-    // A playlist could name other files and addresses; nothing but the bytes of this file is opened.
-    format->io_open = [](AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
-        return AVERROR(EPERM);
-    };
-    av_opt_set(format, "protocol_whitelist", "none", 0);
-    check(avformat_open_input(&format, path.c_str(), nullptr, nullptr), path, "open it as a video");
-    format_.reset(format);
-
-    // MP4 and MOV state sizes, times and sync samples themselves, and parsing would only second-guess them.
-    has_sample_table_ = std::strncmp(container(), "mov,", 4) == 0;
-    if (has_sample_table_) format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
-    // Looking into the streams means decoding a little. A sample table needs none of that for its own sake,
-    // nor does H.264 beside one: its headers stand in the container, and how far it reorders pictures shows
-    // in their times.
-    stream_ = video_stream(*format_);
-    bool sized = stream_ != nullptr && stream_->codecpar->width > 0 && stream_->codecpar->height > 0;
-    bool complete = has_sample_table_ && sized && (table_only || has_avc_record(*stream_->codecpar));
-    if (!complete) {
-        check(avformat_find_stream_info(format_.get(), nullptr), path, "read the stream headers");
-        stream_ = video_stream(*format_);
-    }
-    if (stream_ == nullptr) throw VideoError(path + ": holds no video stream");
+Demuxer::Demuxer(const std::string& path, const Limits& limits, bool table_only)
+    : path_(path), limits_(limits), source_(path, limits) {
+    open();
+    look_into_streams(table_only);
+    source_.opened();
     for (unsigned i = 0; i < format_->nb_streams; ++i) {
         if (format_->streams[i] != stream_) format_->streams[i]->discard = AVDISCARD_ALL;
     }
@@ -70,32 +50,112 @@ Demuxer::Demuxer(const std::string& path, bool table_only) : path_(path), source
     }
 }
 
+void Demuxer::open() {
+    // By its bytes alone: a name proves nothing.
+    shim::InputFormat* input = nullptr;
+    constexpr int64_t kMostProbed = 1 << 20, kLeastProbed = 2048;
+    auto most = static_cast<unsigned>(std::clamp(limits_.max_probe_bytes, kLeastProbed, kMostProbed));
+    int result = av_probe_input_buffer2(source_.context(), &input, "", nullptr, 0, most);
+    source_.rethrow();
+    if (result < 0) throw VideoError(Fault::not_a_video, path_, "open it as a video", result);
+    if (av_match_list(input->name, limits_.containers.c_str(), ',') <= 0) {
+        throw VideoError(Fault::not_a_video, path_ + ": cannot open it as a video: " + input->name +
+                                                 " is no container that is read");
+    }
+
+    AVFormatContext* format = avformat_alloc_context();
+    if (format == nullptr) throw std::bad_alloc();
+    format->pb = source_.context();
+    format->opaque = Log::current();
+    format->probesize = std::min(format->probesize, limits_.max_probe_bytes);
+    // Whatever the file names, nothing but its own bytes is opened.
+    format->io_open = [](AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
+        return AVERROR(EPERM);
+    };
+    av_opt_set(format, "protocol_whitelist", "none", 0);
+    result = avformat_open_input(&format, "", input, nullptr);
+    format_.reset(format);
+    source_.rethrow();
+    check(result, path_, "open it as a video");
+    // MP4 and MOV state sizes, times and sync samples themselves, and parsing would only second-guess them.
+    has_sample_table_ = std::strncmp(container(), "mov,", 4) == 0;
+    if (has_sample_table_) format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
+}
+
+void Demuxer::look_into_streams(bool table_only) {
+    // Looking into the streams means decoding a little. A sample table needs none of that for its own sake,
+    // nor does H.264 beside one: its headers stand in the container, and how far it reorders pictures shows
+    // in their times.
+    find_video_stream();
+    bool sized = stream_ != nullptr && stream_->codecpar->width > 0 && stream_->codecpar->height > 0;
+    bool complete = has_sample_table_ && sized && (table_only || has_avc_record(*stream_->codecpar));
+    if (!complete) {
+        // Decoders are not to take memory for pictures that are too large.
+        unsigned streams = format_->nb_streams;
+        std::vector<AVDictionary*> options(streams, nullptr);
+        for (AVDictionary*& option : options) {
+            av_dict_set_int(&option, "max_pixels", most_decoded_pixels(limits_), 0);
+        }
+        int result = avformat_find_stream_info(format_.get(), options.data());
+        for (AVDictionary*& option : options) av_dict_free(&option);
+        source_.rethrow();
+        check(result, path_, "read the stream headers");
+        find_video_stream();
+    }
+    if (stream_ == nullptr) throw VideoError(Fault::no_video_stream, path_ + ": holds no video stream");
+    if (avcodec_find_decoder(codec()) == nullptr) {
+        throw VideoError(Fault::unsupported, path_ + ": cannot decode it: this FFmpeg has no decoder for " +
+                                                 avcodec_get_name(codec()));
+    }
+    int64_t packets = shim::index_entries(stream_);
+    if (has_sample_table_ && packets > limits_.max_source_frames) {
+        throw_too_large(path_, "max_source_frames", std::to_string(limits_.max_source_frames),
+                        std::to_string(packets));
+    }
+}
+
+void Demuxer::find_video_stream() {
+    stream_ = video_stream(*format_);
+    if (stream_ != nullptr) check_size(limits_, path_, stream_->codecpar->width, stream_->codecpar->height);
+}
+
 bool Demuxer::read(AVPacket& packet) {
     for (;;) {
+        limits_.check();
         av_packet_unref(&packet);
         int result = av_read_frame(format_.get(), &packet);
+        source_.rethrow();
         if (result == AVERROR(EAGAIN)) continue;
-        // A file that was cut off ends early; samples that are then missing are reported by whoever wants
-        // them.
         if (result < 0) {
-            if (source_.error() != 0) throw FileError(source_.error(), path_);
+            // A sample that cannot be read is behind us now, and the table tells where the others are.
+            if (limits_.salvage && has_sample_table_ && ++failed_ <= missing()) continue;
+            if (result != AVERROR_EOF && !limits_.salvage) check(result, path_, "read on");
             return false;
         }
-        if (packet.stream_index == stream_->index && packet.size > 0) return true;
+        if (packet.stream_index != stream_->index) continue;
+        ++delivered_;
+        partial_ += (packet.flags & AV_PKT_FLAG_CORRUPT) != 0;
+        if (packet.size > 0) return true;
     }
 }
 
 std::vector<uint8_t> Demuxer::packet_at(int64_t index, int64_t size, int64_t most) const {
     std::vector<uint8_t> bytes;
     const AVIndexEntry* entry = has_sample_table_ ? shim::index_entry(stream_, index) : nullptr;
-    if (entry == nullptr || entry->size != size) return bytes;
-    bytes.resize(static_cast<size_t>(std::min(size, most)));
+    // Where a sample could not be read, places are no longer those of the table.
+    if (entry == nullptr || entry->size != size || limits_.salvage) return bytes;
+    int64_t wanted = std::min(size, most);
+    if (entry->pos < 0 || wanted > source_.size() - entry->pos) return bytes;
+    bytes.resize(static_cast<size_t>(wanted));
     if (!source_.read_at(entry->pos, bytes.data(), static_cast<int64_t>(bytes.size()))) bytes.clear();
     return bytes;
 }
 
 bool Demuxer::seek(int64_t timestamp) {
-    return !unpack_ && av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD) >= 0;
+    if (unpack_) return false;
+    int result = av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD);
+    source_.rethrow();
+    return result >= 0;
 }
 
 bool Demuxer::next(AVPacket& packet) {

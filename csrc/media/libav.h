@@ -8,6 +8,7 @@ extern "C" {
 #include <libavfilter/buffersink.h>
 #include <libavfilter/buffersrc.h>
 #include <libavformat/avformat.h>
+#include <libavutil/avstring.h>
 #include <libavutil/display.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/intreadwrite.h>
@@ -50,8 +51,10 @@ namespace shim {
 
 #if LIBAVFORMAT_VERSION_MAJOR >= 59
 using Codec = const AVCodec;
+using InputFormat = const AVInputFormat;
 #else
 using Codec = AVCodec;
+using InputFormat = AVInputFormat;
 #endif
 
 inline bool is_key_frame(const AVFrame& frame) {
@@ -85,6 +88,15 @@ inline const AVIndexEntry* index_entry(AVStream* stream, int64_t index) {
     return avformat_index_get_entry(stream, static_cast<int>(index));
 #else
     return index < stream->nb_index_entries ? stream->index_entries + index : nullptr;
+#endif
+}
+
+// How many packets the container's index lists.
+inline int64_t index_entries(const AVStream* stream) {
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+    return avformat_index_get_entries_count(stream);
+#else
+    return stream->nb_index_entries;
 #endif
 }
 

@@ -49,7 +49,8 @@ class FilterLibrary {
     template <typename Function>
     static Function load(const char* name) {
         void* symbol = dlsym(handle(), name);
-        if (symbol == nullptr) throw VideoError(std::string("libavfilter has no ") + name);
+        if (symbol == nullptr)
+            throw VideoError(Fault::unsupported, std::string("libavfilter has no ") + name);
         return reinterpret_cast<Function>(symbol);
     }
 
@@ -65,9 +66,9 @@ class FilterLibrary {
                     dlopen((folder.substr(0, folder.rfind('/') + 1) + name).c_str(), RTLD_NOW | RTLD_LOCAL);
             }
             if (found == nullptr) {
-                throw VideoError(
-                    name +
-                    " cannot be loaded, so motion cannot be estimated; motion_source=\"none\" does without");
+                throw VideoError(Fault::unsupported, name +
+                                                         " cannot be loaded, so motion cannot be estimated; "
+                                                         "motion_source=\"none\" does without");
             }
             return found;
         }();
@@ -91,7 +92,8 @@ MotionEstimator::MotionEstimator(int width, int height)
     const FilterLibrary& av = FilterLibrary::get();
     graph_->nb_threads = 1;
     const AVFilter* matcher = av.get_by_name("mestimate");
-    if (matcher == nullptr) throw VideoError("this libavfilter has no mestimate; use motion_source=\"none\"");
+    if (matcher == nullptr)
+        throw VideoError(Fault::unsupported, "this libavfilter has no mestimate; use motion_source=\"none\"");
     std::string format = "video_size=" + std::to_string(width) + "x" + std::to_string(height) +
                          ":pix_fmt=gray:time_base=1/1:pixel_aspect=1/1";
     AVFilterContext* filter = nullptr;
@@ -152,7 +154,7 @@ void MotionEstimator::estimate(const uint8_t* luma, const uint8_t* previous, int
         }
         av_frame_unref(frame.get());
     }
-    if (!found) throw VideoError("mestimate: no vectors came back");
+    if (!found) throw VideoError(Fault::damaged, "mestimate: no vectors came back");
 }
 
 }  // namespace ov2::media

@@ -1,6 +1,7 @@
 #include "media/probe.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <numeric>
 
@@ -11,6 +12,12 @@
 namespace ov2::media {
 namespace {
 
+std::string text(double value) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.10g", value);
+    return buffer;
+}
+
 template <typename T>
 std::vector<T> permuted(const std::vector<T>& values, const std::vector<size_t>& order) {
     std::vector<T> result(values.size());
@@ -18,10 +25,33 @@ std::vector<T> permuted(const std::vector<T>& values, const std::vector<size_t>&
     return result;
 }
 
+// Throws VideoError where a video lasts longer than the limits; to salvage it, times that make it so are
+// forgotten where it has not the pictures for that.
+void check_duration(PacketTable& table, const std::string& path, const Limits& limits) {
+    double counted = static_cast<double>(table.size.size()) / av_q2d(table.frame_rate);
+    double seconds = counted;
+    if (table.has_timestamps) {
+        auto [first, last] = std::minmax_element(table.pts.begin(), table.pts.end());
+        seconds = (static_cast<double>(*last) - static_cast<double>(*first)) * av_q2d(table.time_base);
+        // What comes after works with the product of ticks and the numerator.
+        double ticks = (static_cast<double>(*last) - static_cast<double>(*first)) * table.time_base.num;
+        bool usable = table.time_base.num > 0 && table.time_base.den > 0 && ticks < 4e18;
+        if (usable && seconds <= limits.max_source_seconds) return;
+        if (limits.salvage) {
+            table.has_timestamps = false;
+            seconds = counted;
+        }
+    }
+    if (!(seconds <= limits.max_source_seconds)) {
+        throw_too_large(path, "max_source_seconds", text(limits.max_source_seconds), text(seconds));
+    }
+    if (table.has_timestamps) throw VideoError(Fault::damaged, path + ": its times cannot be used");
+}
+
 }  // namespace
 
-PacketTable probe(const std::string& path, const std::function<void()>& poll) {
-    Demuxer demuxer(path, /*table_only=*/true);
+PacketTable probe(const std::string& path, const Limits& limits) {
+    Demuxer demuxer(path, limits, /*table_only=*/true);
     const AVStream* stream = demuxer.stream();
     PacketTable table;
     PacketPtr packet(av_packet_alloc());
@@ -30,13 +60,15 @@ PacketTable probe(const std::string& path, const std::function<void()>& poll) {
     // AVI has no display times; those that libavformat makes up are in decode order.
     table.has_timestamps = std::strcmp(demuxer.container(), "avi") != 0;
     for (int64_t index = 0; demuxer.next(*packet); ++index) {
-        poll();
         // Only VP8, whose containers are read whole, has packets that show nothing.
         bool shown =
             demuxer.codec() != AV_CODEC_ID_VP8 || read_picture_header(*stream->codecpar, *packet).shown;
         if (!shown || (packet->flags & AV_PKT_FLAG_DISCARD) != 0) {
             hidden_bytes += shown ? 0 : packet->size;
             continue;
+        }
+        if (static_cast<int64_t>(table.size.size()) == limits.max_source_frames) {
+            throw_too_large(path, "max_source_frames", std::to_string(limits.max_source_frames), "more");
         }
         table.size.push_back(packet->size + hidden_bytes);
         table.pts.push_back(packet->pts);
@@ -48,14 +80,20 @@ PacketTable probe(const std::string& path, const std::function<void()>& poll) {
         table.has_timestamps = table.has_timestamps && packet->pts != AV_NOPTS_VALUE && !backwards;
         hidden_bytes = 0;
     }
-    if (table.size.empty()) throw VideoError(path + ": its video stream holds no picture");
+    table.missing = demuxer.missing();
+    if ((table.missing > 0 || demuxer.partial() > 0) && !limits.salvage) {
+        throw VideoError(Fault::damaged, path + ": cannot read it to the end: the file lacks " +
+                                             std::to_string(table.missing + demuxer.partial()) +
+                                             " of the pictures that its index lists");
+    }
+    if (table.size.empty()) throw VideoError(Fault::damaged, path + ": its video stream holds no picture");
 
     table.codec = avcodec_get_name(demuxer.codec());
     table.container = demuxer.container();
     table.width = stream->codecpar->width;
     table.height = stream->codecpar->height;
     if (table.width <= 0 || table.height <= 0)
-        throw VideoError(path + ": the size of its pictures is unknown");
+        throw VideoError(Fault::damaged, path + ": the size of its pictures is unknown");
     table.orientation = demuxer.orientation();
     table.time_base = stream->time_base;
     // Without timestamps the average is the demuxer's guess, and what the bitstream states is better.
@@ -63,6 +101,7 @@ PacketTable probe(const std::string& path, const std::function<void()>& poll) {
     if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0)
         table.frame_rate = demuxer.stated_frame_rate();
     if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = AVRational{25, 1};
+    check_duration(table, path, limits);
 
     if (table.has_timestamps) {
         std::vector<size_t> order(table.pts.size());

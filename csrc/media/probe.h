@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "media/libav.h"
+#include "media/limits.h"
 #include "media/orientation.h"
 
 namespace ov2::media {
@@ -25,9 +25,9 @@ struct PacketTable {
     AVRational time_base{0, 1};
     AVRational frame_rate{0, 1};
     bool has_timestamps = true;
+    int64_t missing = 0;  // pictures that the container lists and the file does not hold
 };
 
-// `poll` is called for every packet; it may throw to stop.
-PacketTable probe(const std::string& path, const std::function<void()>& poll);
+PacketTable probe(const std::string& path, const Limits& limits);
 
 }  // namespace ov2::media

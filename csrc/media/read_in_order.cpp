@@ -3,6 +3,7 @@
 
 #include "media/decoder.h"
 #include "media/error.h"
+#include "media/log.h"
 #include "media/picture_header.h"
 #include "media/readers.h"
 #include "media/worker_pool.h"
@@ -22,7 +23,8 @@ class OrderedReader {
         : context_(context),
           writer_(context.writer),
           by_vectors_(writer_.motion() == MotionSource::codec),
-          may_skip_(timed() && (!by_vectors_ || context.demuxer.codec() == AV_CODEC_ID_H264)),
+          may_skip_(timed() && !context.every_picture &&
+                    (!by_vectors_ || context.demuxer.codec() == AV_CODEC_ID_H264)),
           decoder_(context.demuxer, context.request.threads, by_vectors_,
                    timed() ? context.plan.reordering() : -1),
           parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
@@ -46,13 +48,9 @@ class OrderedReader {
             take(*packet);
         }
         // Where pictures are only counted, those that could not be decoded leave the last ones without any.
-        while (!timed() && previous_ && next_ < writer_.samples()) stand_in();
-        if (next_ < writer_.samples()) {
-            throw VideoError(context_.request.path + ": cannot decode frame " +
-                             std::to_string(writer_.row(next_)) + " of " +
-                             std::to_string(context_.table().size.size()) +
-                             ": the stream ends or breaks off before it");
-        }
+        bool stand_ins = (!timed() || context_.request.limits.salvage) && previous_;
+        while (stand_ins && next_ < writer_.samples()) stand_in();
+        if (next_ < writer_.samples()) throw lost();
         pool_.finish([this] { poll(); });
         return true;
     }
@@ -71,6 +69,22 @@ class OrderedReader {
         packets_ = context_.feed.place();
         packet_sizes_.resize(static_cast<size_t>(packets_));
         packet_references_.resize(static_cast<size_t>(packets_));
+    }
+
+    VideoError lost() const {
+        const std::string& path = context_.request.path;
+        const Log* log = Log::current();
+        std::string refused = log == nullptr ? "" : log->refused_size();
+        if (!refused.empty()) {
+            return {Fault::too_large, path + ": max_source_pixels is " +
+                                          std::to_string(context_.request.limits.max_source_pixels) +
+                                          ": cannot decode it: " + refused};
+        }
+        std::string last = log == nullptr ? "" : log->last_error();
+        return {Fault::damaged, path + ": cannot decode frame " + std::to_string(writer_.row(next_)) +
+                                    " of " + std::to_string(context_.table().size.size()) +
+                                    ": the stream ends or breaks off before it" +
+                                    (last.empty() ? "" : " (" + last + ")")};
     }
 
     void take(AVPacket& packet) {
@@ -152,10 +166,14 @@ class OrderedReader {
         while (next_ < writer_.samples() && writer_.row(next_) <= row) {
             int64_t wanted = writer_.row(next_);
             bool substituted = wanted < row;
+            if (context_.request.limits.salvage && previous_ && wanted - previous_row_ < row - wanted) {
+                stand_in();
+                continue;
+            }
             bool from_table = timed() || !known;
             int64_t bytes = from_table ? context_.table().size[static_cast<size_t>(wanted)]
                                        : packet_sizes_[static_cast<size_t>(index)];
-            writer_.describe(next_, *frame, bytes, substituted);
+            writer_.describe(next_, *frame, bytes, row);
             if (has_previous_[static_cast<size_t>(next_)] == 0) {
                 convert(previous_ ? previous_ : frame, Destination{-1, next_, false});
             }
@@ -171,12 +189,13 @@ class OrderedReader {
         bool first = to.successor >= 0 && has_previous_[static_cast<size_t>(to.successor)] == 0;
         if (to.sample < 0 && first) convert(frame, to);
         previous_ = std::move(frame);
+        if (row >= 0) previous_row_ = row;
     }
 
     // The last picture shown serves a sample that has none.
     void stand_in() {
         writer_.describe(next_, *previous_, context_.table().size[static_cast<size_t>(writer_.row(next_))],
-                         true);
+                         previous_row_);
         if (has_previous_[static_cast<size_t>(next_)] == 0) convert(previous_, Destination{-1, next_, false});
         convert(previous_, Destination{next_, -1, true});
         ++next_;
@@ -205,6 +224,7 @@ class OrderedReader {
     std::vector<uint8_t> packet_references_;
     std::vector<uint8_t> has_previous_;  // by sample
     SharedFrame previous_;
+    int64_t previous_row_ = -1;
     int64_t packets_ = 0;
     int64_t shown_ = 0;
     int64_t next_ = 0;  // first sample that no picture has served

@@ -6,6 +6,11 @@
 #include "media/readers.h"
 
 namespace ov2::media {
+namespace {
+
+enum class Way { quickest, in_order, every_picture };
+
+}  // namespace
 
 MotionSource motion_source(AVCodecID codec, const PacketTable& table, MotionSource wanted) {
     bool all_key =
@@ -34,16 +39,20 @@ ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arra
     ReadStatistics statistics;
     if (request.frame_indices.empty()) return statistics;
     PacketPlan plan(*request.table, request.frame_indices, request.predecessors);
-    // True where the samples are read; a second attempt starts from scratch, and takes no short cuts.
-    auto attempt = [&](bool first) {
-        Demuxer demuxer(request.path, /*table_only=*/false);
+    // True where the samples are read; a further attempt starts from scratch, and takes no short cuts.
+    auto attempt = [&](Way way) {
+        Demuxer demuxer(request.path, request.limits, /*table_only=*/false);
         PacketFeed feed(demuxer, *request.table, plan);
         statistics = {};
         statistics.motion = motion_source(demuxer.codec(), *request.table, request.motion);
         SampleWriter writer(request, arrays, demuxer.orientation(), statistics.motion);
-        ReadContext context{request, demuxer, feed, plan, writer, statistics, first, {}};
+        if (way == Way::every_picture) writer.clear_motion();
+        bool by_seeking = way == Way::quickest && !request.limits.salvage;
+        ReadContext context{
+            request, demuxer, feed, plan, writer, statistics, by_seeking, {}, way == Way::every_picture};
         context.is_reference.assign(request.table->size.size(), ReadContext::kUnknown);
-        bool done = first && segments_pay(context) ? read_segments(context) : read_in_order(context);
+        bool in_segments = way == Way::quickest && segments_pay(context);
+        bool done = in_segments ? read_segments(context) : read_in_order(context);
         if (done) {
             writer.finish(context.is_reference, request.threads);
         } else {
@@ -51,9 +60,16 @@ ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arra
         }
         return done;
     };
-    if (!attempt(true)) {
+    if (!attempt(Way::quickest)) {
         request.poll(0);
-        attempt(false);
+        attempt(Way::in_order);
+    }
+    // Of the pictures near one that is lost, some may not have been decoded, for no sample needed them.
+    const std::vector<int64_t>& wanted = request.frame_indices;
+    if (request.limits.salvage && request.table->has_timestamps &&
+        !std::equal(wanted.begin(), wanted.end(), arrays.shown)) {
+        request.poll(0);
+        attempt(Way::every_picture);
     }
     return statistics;
 }

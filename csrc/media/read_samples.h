@@ -20,6 +20,7 @@ struct ReadRequest {
     int height = 0;                      // of the upright canvas, multiples of 4
     int width = 0;
     int threads = 1;
+    Limits limits;
     MotionSource motion = MotionSource::codec;
     bool predecessors = true;  // whether the pictures before the samples are wanted
     // Called often from the reading thread with the number of samples, from the first on, whose pictures are
@@ -27,8 +28,7 @@ struct ReadRequest {
     std::function<void(int64_t)> poll;
 };
 
-// One row per sample; every array is C-contiguous and zero on entry where `motion` and `substituted` are
-// concerned.
+// One row per sample; every array is C-contiguous, and `motion` zero on entry.
 struct SampleArrays {
     uint8_t* frames;        // [N, H, W, 3], or null: then colours are only kept
     KeptColors* colors;     // in the stead of frames
@@ -38,7 +38,7 @@ struct SampleArrays {
     int64_t* packet_bytes;  // [N]
     int64_t* pts;           // [N]
     uint8_t* pict_types;    // [N], the letter of the picture type
-    uint8_t* substituted;   // [N], 1 where the decoder gave no picture and the next one stands in
+    int64_t* shown;         // [N], the row whose picture it is: its own, or that of one that stands in
 };
 
 struct ReadStatistics {

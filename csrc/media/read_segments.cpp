@@ -109,7 +109,7 @@ class SegmentReader {
         Destination to = writer_.destination(row);
         if (to.sample >= 0) {
             to.still = context_.table().is_key[static_cast<size_t>(row)] != 0;
-            writer_.describe(to.sample, frame, context_.table().size[static_cast<size_t>(row)], false);
+            writer_.describe(to.sample, frame, context_.table().size[static_cast<size_t>(row)], row);
         }
         writer_.write(converter, frame, to);
         if (row == 0 && to.sample == 0 &&

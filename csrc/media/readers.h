@@ -19,6 +19,7 @@ struct ReadContext {
     ReadStatistics& statistics;
     bool by_seeking;                    // or packet by packet
     std::vector<uint8_t> is_reference;  // by row of the table: 0, 1, or kUnknown
+    bool every_picture = false;         // decode also those that nothing needs
     static constexpr uint8_t kUnknown = 2;
 
     const PacketTable& table() const { return *request.table; }

@@ -105,7 +105,8 @@ ChromaPosition chroma_position(const AVFrame& frame, const AVPixFmtDescriptor& f
 
 const AVPixFmtDescriptor& descriptor(AVPixelFormat format) {
     const AVPixFmtDescriptor* found = av_pix_fmt_desc_get(format);
-    if (found == nullptr) throw VideoError("the decoder gave pictures of an unknown pixel format");
+    if (found == nullptr)
+        throw VideoError(Fault::unsupported, "the decoder gave pictures of an unknown pixel format");
     return *found;
 }
 
@@ -132,8 +133,8 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
         av_opt_set_int(context, "sws_flags",
                        (shrinks ? SWS_AREA : SWS_BICUBIC) | SWS_ACCURATE_RND | SWS_BITEXACT, 0);
         if (sws_init_context(context, nullptr, nullptr) < 0) {
-            throw VideoError(std::string("pictures in the pixel format ") + descriptor(source).name +
-                             " cannot be resized");
+            throw VideoError(Fault::unsupported, std::string("pictures in the pixel format ") +
+                                                     descriptor(source).name + " cannot be resized");
         }
         // The range stays what it is: the colour matrix deals with it.
         const int* coefficients = sws_getCoefficients(SWS_CS_DEFAULT);

@@ -69,9 +69,9 @@ void SampleWriter::write(Converter& converter, const AVFrame& frame, const Desti
     parts_[i] |= kOwn;
 }
 
-void SampleWriter::describe(int64_t sample, const AVFrame& frame, int64_t packet_bytes, bool substituted) {
+void SampleWriter::describe(int64_t sample, const AVFrame& frame, int64_t packet_bytes, int64_t shown) {
     arrays_.pict_types[sample] = static_cast<uint8_t>(av_get_picture_type_char(frame.pict_type));
-    arrays_.substituted[sample] = substituted;
+    arrays_.shown[sample] = shown;
     arrays_.pts[sample] = request_.table->pts[static_cast<size_t>(row(sample))];
     arrays_.packet_bytes[sample] = packet_bytes;
 }

@@ -45,8 +45,8 @@ class SampleWriter {
 
     // Writes pixels and raw vectors. May run on several threads at once, for different samples.
     void write(Converter& converter, const AVFrame& frame, const Destination& to);
-    // The facts of a sample that cost nothing.
-    void describe(int64_t sample, const AVFrame& frame, int64_t packet_bytes, bool substituted);
+    // The facts of a sample that cost nothing; `shown` is the row of the picture.
+    void describe(int64_t sample, const AVFrame& frame, int64_t packet_bytes, int64_t shown);
 
     // Once all pictures are written: vectors per frame, from which rows are reference pictures, or estimated
     // ones.

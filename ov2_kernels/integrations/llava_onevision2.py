@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import config as settings
+from ..limits import Limits
 from ..media import Array
 from ..prompt import IMAGE_PAD, VISION_END, VISION_START, runs, vision_lines
 from ..video import tokenize_video
@@ -76,6 +77,8 @@ class CodecConfig:
     dcvc: Any = None
     #: the selection: ``readiness``, as in that module, or ``default``, as in :func:`ov2_kernels.tokenize_video`
     profile: str = "readiness"
+    #: what of a video is accepted, and what happens where it is broken
+    limits: Limits = field(default_factory=Limits)
 
     def validate(self) -> None:
         """Raises ``ValueError`` that names the field and what it got."""
@@ -94,7 +97,8 @@ class CodecConfig:
     def tokenizer_config(self) -> settings.CodecConfig:
         """The settings of :func:`ov2_kernels.tokenize_video` that these stand for."""
         shared = {f.name for f in dataclasses.fields(settings.CodecConfig)} & set(vars(self))
-        return settings.CodecConfig(**{name: getattr(self, name) for name in shared})
+        own = {name: getattr(self, name) for name in shared}
+        return settings.CodecConfig(**own, **dataclasses.asdict(self.limits))
 
 
 def process_codec_video(video_url: str | os.PathLike[str], cfg: CodecConfig) -> dict[str, Any]:

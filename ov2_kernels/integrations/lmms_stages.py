@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import ops
 from ..frames import spread
+from ..limits import Deadline
 from ..media import Array, Samples, VideoInfo
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Result:
 
 def tokenize(path: str | os.PathLike[str], config: CodecConfig) -> Result:
     """Tokenizes a video."""
-    info = ops.probe(path)
+    deadline = Deadline(path, config.limits)
+    info = ops.probe(path, limits=deadline.left())
     first, count = frame_range(info, config.start_time, config.end_time)
     wanted = config.num_sampled_frames(info.duration)
     frame_ids = first + spread(count, wanted)
@@ -63,7 +65,9 @@ def tokenize(path: str | os.PathLike[str], config: CodecConfig) -> Result:
     )
     height, width = canvas_size(info.height, info.width, config.block_px, config.max_pixels)
     motion_source = "none" if config.score_mode == "framediff" else "auto"
-    samples = ops.read_samples(path, frame_ids, height, width, info=info, motion_source=motion_source)
+    samples = ops.read_samples(
+        path, frame_ids, height, width, info=info, motion_source=motion_source, limits=deadline.left()
+    )
     selected, group_ids = select(score(samples, edges, config), edges, config.images_per_group - 1)
     canvases, positions = ops.pack_canvases(samples.frames, selected, frame_ids, patch=config.patch)
     times = info.pts[frame_ids[edges[:-1]]] * float(info.time_base)

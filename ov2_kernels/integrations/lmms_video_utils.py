@@ -16,6 +16,7 @@ from urllib.request import url2pathname
 
 import numpy as np
 
+from ..limits import Limits
 from . import lmms_stages
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class CodecConfig:
     max_frames: int | None = None
     #: taken, and without effect, there too
     min_pixels: int | None = None
+    #: ours: what of a video is accepted, and what happens where it is broken
+    limits: Limits = field(default_factory=Limits)
 
     def validate(self) -> None:
         """Raises ``ValueError`` that names the field and what it got."""
@@ -156,8 +159,8 @@ class CodecVideoOutput:
 def fetch_codec_video(path: str | os.PathLike[str], **overrides: Any) -> CodecVideoOutput:
     """Tokenizes a video; ``overrides`` are fields of :class:`CodecConfig`.
 
-    Raises ``OSError`` where the file cannot be read, :class:`ov2_kernels.VideoError` where it holds no usable video
-    and ``ValueError`` for a wrong setting.
+    Raises a :class:`ov2_kernels.VideoError` where the file cannot be read (then also an ``OSError``), holds no usable
+    video or exceeds ``limits``, and ``ValueError`` for a wrong setting.
     """
     import torch
 

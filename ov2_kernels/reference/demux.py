@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import BackendUnavailableError, VideoError
+from ..errors import (
+    BackendUnavailableError,
+    DamagedVideoError,
+    NotAVideoError,
+    NoVideoStreamError,
+    UnsupportedCodecError,
+    VideoError,
+)
+from ..limits import CONTAINERS, Deadline, Limits, open_regular
 from ..media import Array
 
 try:
@@ -20,56 +28,159 @@ except ImportError as error:  # the numeric stages of the reference work without
     _reason = error
 
 
+class _Bytes:
+    """A file as PyAV reads it: without a name, and within the limits."""
+
+    def __init__(self, file: BinaryIO, path: str, limits: Limits) -> None:
+        self._file, self._path, self._limits = file, path, limits
+        self._deadline = Deadline(path, limits)
+        self.probed = 0
+        self.opened = False
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        self._deadline.check()
+        data = self._file.read(size)
+        if not self.opened:
+            self.probed += len(data)
+            self._limits.check(self._path, "max_probe_bytes", self.probed)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Goes to a place in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._file.tell()
+
+
 @dataclass
 class Video:
     """An open container and its picture stream."""
 
+    path: str
+    limits: Limits
+    file: BinaryIO
     container: Any
     stream: Any
+    #: packets of the stream that came, and those of which the file holds only a part
+    delivered: int = 0
+    partial: int = 0
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+        self.file.close()
 
     @property
     def codec(self) -> str:
         """Name of the codec, not of the decoder that was found for it."""
         return str(self.stream.codec_context.codec.canonical_name)
 
+    @property
+    def missing(self) -> int:
+        """At the end: packets that the sample table lists and the file does not hold."""
+        listed = len(getattr(self.stream, "index_entries", ())) if _has_sample_table(self.container) else 0
+        return max(0, listed - self.delivered)
+
     def packets(self) -> Iterator[Any]:
-        """Coded pictures in decode order; empty packets are passed over."""
+        """Coded pictures in decode order; empty packets are passed over.
+
+        A damaged container raises :class:`DamagedVideoError`; to salvage what there is, reading goes on where there is
+        a sample table, and else ends.
+        """
         unpack = None
         if self.codec == "mpeg4" and not _has_sample_table(self.container):
             unpack = BitStreamFilterContext("mpeg4_unpack_bframes", self.stream)
-        for packet in self.container.demux(self.stream):
+        for packet in self._demuxed():
             for out in unpack.filter(packet if packet.size else None) if unpack else [packet]:
                 if out.size:
                     yield out
 
+    def decode(self, packet: Any) -> list[Any]:
+        """The pictures that a packet (``None`` at the end) makes the decoder show; none if it cannot use it."""
+        try:
+            frames = list(self.stream.codec_context.decode(packet))
+        except av.error.FFmpegError:
+            return []
+        for frame in frames:
+            self.limits.check_size(self.path, frame.width, frame.height)
+        return frames
 
-def open_video(path: str) -> Video:
+    def _demuxed(self) -> Iterator[Any]:
+        failed = 0
+        while True:
+            try:
+                for packet in self.container.demux(self.stream):
+                    self.delivered += packet.size > 0 or packet.dts is not None
+                    self.partial += packet.is_corrupt and _has_sample_table(self.container)
+                    yield packet
+            except av.error.FFmpegError as error:
+                if not self.limits.salvage:
+                    raise DamagedVideoError(f"{self.path}: cannot read on: {error.strerror}") from None
+            failed += 1
+            if not self.limits.salvage or failed > self.missing:
+                return
+
+
+def open_video(path: str, limits: Limits | None = None) -> Video:
     """Opens the largest picture stream of a file that is not cover art, the first among equals.
 
-    Raises ``OSError`` where the file cannot be read and :class:`VideoError` where it is not a video.
+    Raises a :class:`VideoError` where the file cannot be read, is not a video or exceeds ``limits``.
     """
     if av is None:
         raise BackendUnavailableError(
             "the reference reader needs PyAV: pip install 'ov2_kernels[reference]'"
         ) from _reason
-    if os.path.isdir(path):
-        raise IsADirectoryError(21, "Is a directory", path)
+    limits = limits or Limits()
+    file = open_regular(path, follow_symlinks=limits.follow_symlinks)
     try:
-        container = av.open(path)
+        limits.check(path, "max_file_bytes", os.fstat(file.fileno()).st_size)
+        container = _open_container(file, path, limits, {})
         if _has_sample_table(container):
             # Sizes, times and sync samples stand in the container; parsing would only second-guess them.
             container.close()
-            container = av.open(path, options={"fflags": "noparse+nofillin"})
-    except OSError:
-        if not os.path.exists(path):
-            raise
-        raise VideoError(f"{path}: cannot open it as a video") from None
-    except av.error.InvalidDataError as error:
-        raise VideoError(f"{path}: cannot open it as a video: {error}") from None
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
-        raise VideoError(f"{path}: holds no video stream")
-    return Video(container, max(streams, key=lambda s: s.width * s.height))
+            container = _open_container(file, path, limits, {"fflags": "noparse+nofillin"})
+        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            raise NoVideoStreamError(f"{path}: holds no video stream")
+        stream = max(streams, key=lambda s: s.width * s.height if s.codec_context else 0)
+        if stream.codec_context is None:
+            raise UnsupportedCodecError(f"{path}: cannot decode it: this FFmpeg has no decoder for its codec")
+        limits.check_size(path, stream.width, stream.height)
+        return Video(path, limits, file, container, stream)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_container(file: BinaryIO, path: str, limits: Limits, options: dict[str, str]) -> Any:
+    def attempt(containers: str) -> Any:
+        file.seek(0)
+        source = _Bytes(file, path, limits)
+        options_ = {**options, "format_whitelist": containers, "protocol_whitelist": "none"}
+        container = av.open(source, options=options_)
+        source.opened = True
+        return container
+
+    try:
+        return attempt(CONTAINERS)
+    except av.error.ArgumentError:
+        raise NotAVideoError(f"{path}: cannot open it as a video: it is no container that is read") from None
+    except av.error.FFmpegError as error:
+        reason = error.strerror
+    # Is it damaged, or nothing that FFmpeg knows? What it knows it refuses when nothing is on the list.
+    kind: type[VideoError] = NotAVideoError
+    try:
+        attempt("none")
+    except av.error.ArgumentError:
+        kind = DamagedVideoError
+    except av.error.FFmpegError:
+        pass
+    raise kind(f"{path}: cannot open it as a video: {reason}")
 
 
 def _has_sample_table(container: Any) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import VideoError
+from ..errors import DamagedVideoError
+from ..limits import Deadline, Limits
 from ..media import Array, Pictures, Samples, VideoInfo
 from .demux import Video, display_matrix, is_reference, open_video, orientation
 from .probe import probe
@@ -32,19 +33,22 @@ def read_samples(
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
     pictures: Pictures | None = None,
+    limits: Limits | None = None,
 ) -> Samples:
     """Decodes a video and keeps what the sampled frames need, upright and at canvas size.
 
     ``frame_ids`` are rows of the packet table, strictly increasing; ``height`` and ``width`` are those of the canvas,
     in pixels, multiples of 4. ``motion_source`` is ``auto`` (the codec's vectors, estimated where it exports none),
     ``estimated`` or ``none``. ``progress`` is called with the number of samples, from the first on, whose pictures are
-    written; ``pictures`` is memory for them. Raises :class:`VideoError` where a frame cannot be decoded.
-    Source: algorithm, section 4.
+    written; ``pictures`` is memory for them. ``limits`` say what is accepted. Raises :class:`VideoError` where a frame
+    cannot be decoded, unless ``limits.on_error`` is ``salvage`` and any can. Source: algorithm, section 4.
     """
     path = os.fspath(path)
-    info = info or probe(path)
+    limits = limits or Limits()
+    deadline = Deadline(path, limits)
+    info = info or probe(path, limits=limits)
     source = _motion_source(info, motion_source)
-    shown, references = _decode(open_video(path), info, source == "codec")
+    shown, references = _decode(open_video(path, deadline.left()), info, source == "codec")
     rows = [row for row, *_ in shown]
     n = len(frame_ids)
     if pictures is None or pictures.frames is None:  # nothing is deferred here
@@ -60,14 +64,20 @@ def read_samples(
         "pts": info.pts[np.asarray(frame_ids, dtype=np.int64)],
         "pict_types": np.zeros(n, dtype="S1"),
         "substituted": np.zeros(n, dtype=bool),
+        "shown_ids": np.zeros(n, dtype=np.int64),
     }
     for i, wanted in enumerate(frame_ids):
         at = next((k for k, row in enumerate(rows) if row >= wanted), None)
         # Where pictures are only counted, those not decoded leave the last samples without: the last one stands in.
-        lost = at is None and bool(shown) and not info.has_timestamps
-        at = len(shown) - 1 if lost else at
+        deadline.check()
+        lost = at is None and bool(shown) and (limits.salvage or not info.has_timestamps)
+        if limits.salvage and at and wanted - rows[at - 1] < rows[at] - wanted:
+            lost, at = True, at - 1  # the picture before is nearer
+        elif lost:
+            at = len(shown) - 1
         if at is None:
-            raise VideoError(f"{path}: cannot decode frame {wanted} of {info.frames}: the stream breaks off before it")
+            what = f"cannot decode frame {wanted} of {info.frames}"
+            raise DamagedVideoError(f"{path}: {what}: the stream ends or breaks off before it")
         row, frame, packet_size = shown[at]
         pictures.frames[i], pictures.luma[i] = resize(frame, height, width)
         still = lost or at == 0
@@ -75,7 +85,8 @@ def read_samples(
             pictures.prev_luma[i] = pictures.luma[i] if still else resize(shown[at - 1][1], height, width)[1]
         out["packet_bytes"][i] = info.size[wanted] if info.has_timestamps or lost else packet_size
         out["pict_types"][i] = b"?IPBSipb"[frame.pict_type :][:1]
-        out["substituted"][i] = lost or row != wanted
+        out["substituted"][i] = row != wanted
+        out["shown_ids"][i] = row
         is_key = info.is_key[wanted] if info.has_timestamps else frame.key_frame
         if not out["substituted"][i] and not is_key:
             if source == "codec":
@@ -107,17 +118,13 @@ def _decode(video: Video, info: VideoInfo, vectors: bool) -> tuple[list[tuple[in
     references: dict[int, bool] = {}
 
     def collect(packet: Any) -> None:
-        try:
-            frames = context.decode(packet)
-        except ValueError:  # InvalidDataError: a packet the decoder cannot use
-            return
-        for frame in frames:
+        for frame in video.decode(packet):
             row = row_of.get(frame.pts, -1) if info.has_timestamps else len(shown)
             if not info.has_timestamps:
                 references[row] = packets[frame.pts][1]
             shown.append((row, frame, packets[frame.pts][0]))
 
-    with video.container:
+    with video:
         for index, packet in enumerate(video.packets()):
             reference = is_reference(video.codec, context.extradata, bytes(packet))
             packets.append((packet.size, reference))

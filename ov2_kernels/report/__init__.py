@@ -140,9 +140,11 @@ def _warnings(tokens: CodecTokens, info: VideoInfo) -> list[str]:
         times = ", ".join(f"{info.times[t]:.2f}" for t in tokens.substituted_frames[:8])
         more = ", ..." if len(tokens.substituted_frames) > 8 else ""
         warnings.append(
-            f"{len(tokens.substituted_frames)} samples could not be decoded; for them stands the next picture "
+            f"{len(tokens.substituted_frames)} samples could not be decoded; for each stands a picture near it "
             f"(at {times}{more} s)."
         )
+    if tokens.missing_frames:
+        warnings.append(f"The file is cut or damaged: it lacks {tokens.missing_frames} of the pictures that it lists.")
     if not info.has_timestamps:
         warnings.append("The stream tells no times: they are counted from its frame rate.")
     if tokens.motion_source == "estimated":
