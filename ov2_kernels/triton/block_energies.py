@@ -33,7 +33,7 @@ def block_energies(
     residual = luma.new_empty((n, hb, wb))
     motion_energy = torch.empty_like(residual)
     bits = torch.empty_like(residual, dtype=torch.int64)
-    motion_medians((n,), motion, medians, height * width // 16, CHUNK=1024)
+    motion_medians((n,), motion, medians, height * width // 16, CHUNK=2048, RESIDENT=5)
     energies(
         (ceil_div(n * hb * wb, 16),),
         luma,
@@ -53,57 +53,65 @@ def block_energies(
     return residual, motion_energy, bits
 
 
+@triton.jit
+def _split(low, high):
+    """Where to bisect: off zero first, for most often that is the median, then in the middle."""
+    return tl.where((low < 0) & (high >= 0), -1, tl.where(low == 0, 0, (low + high) >> 1))
+
+
 @kernel(
     types={"motion": "*i32", "medians": "*i32", "cells": "i32"},
-    variants=({"CHUNK": 1024},),
+    variants=({"CHUNK": 2048, "RESIDENT": 5},),
     threads=256,
 )
-def motion_medians(motion, medians, cells, CHUNK: tl.constexpr):
-    """Lower median of each vector component over a frame: one program per frame, bisection by counting."""
+def motion_medians(motion, medians, cells, CHUNK: tl.constexpr, RESIDENT: tl.constexpr):
+    """Lower median of each vector component over a frame: one program per frame, bisection by counting.
+
+    ``RESIDENT`` chunks of a frame stay in registers; those behind them are read again in every pass.
+    """
     frame = tl.program_id(0).to(tl.int64)
     motion += frame * cells
     lane = tl.arange(0, CHUNK)
-    low_x = tl.full([CHUNK], 32767, tl.int32)
-    low_y = low_x
-    high_x = tl.full([CHUNK], -32768, tl.int32)
+    low_x = tl.full([CHUNK], 32767, tl.int32) << 16
+    low_y = tl.full([CHUNK], 32767, tl.int32) << 16
+    high_x = tl.full([CHUNK], -32768, tl.int32) << 16
     high_y = high_x
-    negative_x = tl.zeros([CHUNK], tl.int32)
-    negative_y = tl.zeros([CHUNK], tl.int32)
-    positive_x = tl.zeros([CHUNK], tl.int32)
-    positive_y = tl.zeros([CHUNK], tl.int32)
-    for start in range(0, cells, CHUNK):
-        live = start + lane < cells
-        word = tl.load(motion + start + lane, mask=live, other=0)
-        x = (word << 16) >> 16
-        y = word >> 16
-        # Lanes past the end hold zeros: neutral but for a bound that zero would widen, which costs a pass at most.
-        low_x = tl.minimum(low_x, x)
-        low_y = tl.minimum(low_y, y)
-        high_x = tl.maximum(high_x, x)
-        high_y = tl.maximum(high_y, y)
-        negative_x += (x < 0).to(tl.int32)
-        negative_y += (y < 0).to(tl.int32)
-        positive_x += (x > 0).to(tl.int32)
-        positive_y += (y > 0).to(tl.int32)
-    # Most often the median is zero, and known by now; else its sign is.
+    resident = ()
+    for i in tl.static_range(RESIDENT):
+        live = i * CHUNK + lane < cells
+        word = tl.load(motion + i * CHUNK + lane, mask=live, other=0)
+        # Components are compared in the upper half of 32 bits, whatever stands below. Lanes past the end hold zeros
+        # here, which at worst cost a pass, and then the greatest vector, which is above every middle.
+        low_x = tl.minimum(low_x, word << 16)
+        high_x = tl.maximum(high_x, word << 16)
+        low_y = tl.minimum(low_y, word)
+        high_y = tl.maximum(high_y, word)
+        resident += (tl.where(live, word, 0x7FFF7FFF),)
+    for start in range(RESIDENT * CHUNK, cells, CHUNK):
+        word = tl.load(motion + start + lane, mask=start + lane < cells, other=0)
+        low_x = tl.minimum(low_x, word << 16)
+        high_x = tl.maximum(high_x, word << 16)
+        low_y = tl.minimum(low_y, word)
+        high_y = tl.maximum(high_y, word)
+    min_x = tl.min(low_x, 0) >> 16
+    max_x = tl.max(high_x, 0) >> 16
+    min_y = tl.min(low_y, 0) >> 16
+    max_y = tl.max(high_y, 0) >> 16
     rank = (cells - 1) // 2
-    min_x = tl.where(tl.sum(negative_x, 0) > rank, tl.min(low_x, 0), 0)
-    min_y = tl.where(tl.sum(negative_y, 0) > rank, tl.min(low_y, 0), 0)
-    max_x = tl.where(cells - tl.sum(positive_x, 0) > rank, 0, tl.max(high_x, 0))
-    max_y = tl.where(cells - tl.sum(positive_y, 0) > rank, 0, tl.max(high_y, 0))
     while (min_x < max_x) | (min_y < max_y):
-        middle_x = (min_x + max_x) >> 1
-        middle_y = (min_y + max_y) >> 1
-        # A component is at most the middle if its word, in the upper half of 32 bits, is below this.
-        limit_x = (middle_x + 1) << 16
-        limit_y = (middle_y + 1) << 16
+        middle_x = _split(min_x, max_x)
+        middle_y = _split(min_y, max_y)
+        limit_x = middle_x << 16
+        limit_y = (middle_y << 16) | 0xFFFF
         below_x = tl.zeros([CHUNK], tl.int32)
         below_y = tl.zeros([CHUNK], tl.int32)
-        for start in range(0, cells, CHUNK):
-            # Past the end stands the greatest vector, which is above every middle.
+        for i in tl.static_range(RESIDENT):
+            below_x += ((resident[i] << 16) <= limit_x).to(tl.int32)
+            below_y += (resident[i] <= limit_y).to(tl.int32)
+        for start in range(RESIDENT * CHUNK, cells, CHUNK):
             word = tl.load(motion + start + lane, mask=start + lane < cells, other=0x7FFF7FFF)
-            below_x += ((word << 16) < limit_x).to(tl.int32)
-            below_y += (word < limit_y).to(tl.int32)
+            below_x += ((word << 16) <= limit_x).to(tl.int32)
+            below_y += (word <= limit_y).to(tl.int32)
         enough_x = tl.sum(below_x, 0) > rank
         enough_y = tl.sum(below_y, 0) > rank
         min_x = tl.where(enough_x, min_x, middle_x + 1)

@@ -41,7 +41,7 @@ def fuse_scores(
         hb * wb,
         2 * (2 * patch) ** 2,
         64 * (patch // 2) ** 2,
-        CHUNK=4096,
+        CHUNK=8192,
     )
     weigh(
         (n, ceil_div(hb * wb, 256)),
@@ -71,7 +71,7 @@ def fuse_scores(
         "residual_floor": "i32",
         "motion_floor": "i32",
     },
-    variants=({"CHUNK": 4096},),
+    variants=({"CHUNK": 8192},),
     threads=512,
 )
 def group_scales(
@@ -84,16 +84,20 @@ def group_scales(
     count = (tl.load(edges + group + 1) * blocks - begin).to(tl.int32)
     rank = ((95 * count.to(tl.int64) + 99) // 100).to(tl.int32) - 1
     scale = tl.full([], 1, tl.int64)
-    if energy == 0:
-        scale = scale * motion_floor
+    if energy == 2:
         if count > 0:
-            scale = tl.maximum(scale, order_statistic(motion_energy + begin, count, rank, CHUNK).to(tl.int64))
-    elif energy == 1:
-        scale = scale * residual_floor
+            scale, _ = order_statistic(bits + begin, count, rank, CHUNK)
+            scale = tl.maximum(scale, 1)
+    else:
+        values = residual
+        floor = residual_floor
+        if energy == 0:
+            values = motion_energy
+            floor = motion_floor
+        scale *= floor
         if count > 0:
-            scale = tl.maximum(scale, order_statistic(residual + begin, count, rank, CHUNK).to(tl.int64))
-    elif count > 0:
-        scale = tl.maximum(scale, order_statistic(bits + begin, count, rank, CHUNK))
+            percentile, _ = order_statistic(values + begin, count, rank, CHUNK)
+            scale = tl.maximum(percentile, floor).to(tl.int64)
     tl.store(scales + 3 * group + energy, scale)
 
 

@@ -39,7 +39,7 @@ def select_blocks(
     attenuated = torch.empty_like(scores, memory_format=torch.contiguous_format)
     mass = scores.new_empty((n,), dtype=torch.int64)
     selected = scores.new_empty((canvases, blocks), dtype=torch.int64)
-    attenuate((n,), scores.contiguous(), table, attenuated, mass, blocks, TILE=64, OTHERS=16)
+    attenuate((n,), scores.contiguous(), table, attenuated, mass, blocks, TILE=256)
     select(
         (len(lengths) * images_per_group,),
         attenuated,
@@ -62,9 +62,10 @@ def _attenuation(blocks: int, device: torch.device) -> torch.Tensor:
 
 @kernel(
     types={"scores": "*i32", "table": "*i32", "attenuated": "*i32", "mass": "*i64", "blocks": "i32"},
-    variants=({"TILE": 64, "OTHERS": 16},),
+    variants=({"TILE": 256},),
+    threads=64,
 )
-def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr, OTHERS: tl.constexpr):
+def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr):
     """Attenuation of one frame's scores by their rank in it, found by counting, and the sum of what is left."""
     frame = tl.program_id(0).to(tl.int64)
     scores += frame * blocks
@@ -75,12 +76,12 @@ def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr, OTHER
         index = start + lane
         live = index < blocks
         score = tl.load(scores + index, mask=live, other=0)
+        # Of two equal scores the earlier one is ahead: the sign of one difference of 64 bits says both.
+        key = (score.to(tl.int64) << 32) - index
         rank = tl.zeros([TILE], tl.int32)
-        for other_start in range(0, blocks, OTHERS):
-            other_index = other_start + tl.arange(0, OTHERS)
-            other = tl.load(scores + other_index, mask=other_index < blocks, other=-1)[None, :]
-            ahead = (other > score[:, None]) | ((other == score[:, None]) & (other_index[None, :] < index[:, None]))
-            rank += tl.sum(ahead.to(tl.int32), 1)
+        for other_index in range(0, blocks):
+            ahead = key - ((tl.load(scores + other_index).to(tl.int64) << 32) - other_index)
+            rank += (ahead.to(tl.uint64) >> 63).to(tl.int32)
         factor = tl.load(table + rank, mask=live, other=0).to(tl.int64)
         value = (score * factor) >> 16
         total += value
@@ -127,25 +128,22 @@ def _stretch(mass, frames, stretches, which, FRAMES: tl.constexpr):
 def _take_best(values, count, wanted, base, out, CHUNK: tl.constexpr):
     """Places of the ``wanted`` greatest of ``count`` values, the earlier among equals, ascending from ``base``."""
     lane = tl.arange(0, CHUNK)
-    threshold = order_statistic(values, count, count - wanted, CHUNK)
-    above = tl.zeros([CHUNK], tl.int32)
+    threshold, upto = order_statistic(values, count, count - wanted, CHUNK)
+    ties = wanted - (count - upto)
+    above_before = tl.zeros([], tl.int32)
+    equal_before = tl.zeros([], tl.int32)
     for start in range(0, count, CHUNK):
         live = start + lane < count
         value = tl.load(values + start + lane, mask=live, other=0)
-        above += (live & (value > threshold)).to(tl.int32)
-    ties = wanted - tl.sum(above, 0)
-    taken = tl.zeros([], tl.int32)
-    tied = tl.zeros([], tl.int32)
-    for start in range(0, count, CHUNK):
-        live = start + lane < count
-        value = tl.load(values + start + lane, mask=live, other=0)
+        above = (live & (value > threshold)).to(tl.int32)
         equal = (live & (value == threshold)).to(tl.int32)
-        take = (live & (value > threshold)).to(tl.int32)
-        take += tl.where(tied + tl.cumsum(equal, 0) <= ties, equal, 0)
-        place = taken + tl.cumsum(take, 0) - take
-        tl.store(out + place, base + start + lane, mask=take > 0)
-        taken += tl.sum(take, 0)
-        tied += tl.sum(equal, 0)
+        # One scan for both: neither count passes CHUNK.
+        before = tl.cumsum(above + (equal << 16), 0) - (above + (equal << 16))
+        tied = equal_before + (before >> 16)
+        place = above_before + (before & 0xFFFF) + tl.minimum(tied, ties)
+        tl.store(out + place, base + start + lane, mask=(above > 0) | ((equal > 0) & (tied < ties)))
+        above_before += tl.sum(above, 0)
+        equal_before += tl.sum(equal, 0)
 
 
 @kernel(
@@ -158,7 +156,7 @@ def _take_best(values, count, wanted, base, out, CHUNK: tl.constexpr):
         "images_per_group": "i32",
     },
     variants=tuple({"CHUNK": 2048, "FRAMES": 64, "GLOBAL": value} for value in (False, True)),
-    threads=512,
+    threads=256,
 )
 def select(
     attenuated,
