@@ -1,25 +1,30 @@
 """The Triton kernels on the GPU of this machine: python bench/gpu.py [--samples N ...] [--size HxW ...] [--dtype T]
 
-Every result is compared bit by bit with the native backend, and with the same stage in plain torch, before it is timed.
-For each kernel: the bytes that it must move, its median time (caches flushed before each run) and the share of the
-device's bandwidth, which is that of a copy of 1 GiB, timed here, unless ``--bandwidth`` gives it in GB/s. Without a GPU
-the comparisons are made on a small input under Triton's interpreter, and nothing is timed.
+Before anything is timed its result is compared, bit by bit, with the native backend; plain torch likewise. For each
+kernel: the bytes that it must move, its median time on the device (cold caches, and the queue filled beforehand, so
+that no launch is waited for), and the share of the device's bandwidth: by its clock and bus where torch tells them,
+unless ``--bandwidth`` gives it in GB/s, else that of a copy of 1 GiB, which is printed in any case. For each stage the
+same in plain torch; then end to end, and which goals are reached. A kernel whose bytes would take less than 70% of the
+time of a launch that does nothing cannot reach the goal, and is named apart. Without a GPU all of it runs on a small
+input under Triton's interpreter, with a dash for each time.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 import plain_torch
-from traffic import HEAD_DIM, IMAGES_PER_GROUP, PATCH, SAMPLES, SIZES, work
+from traffic import GROUP_SIZE, HEAD_DIM, IMAGES_PER_GROUP, PATCH, SAMPLES, SIZES, Work, work
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported
@@ -34,17 +39,21 @@ from ov2_kernels.media import Samples
 from ov2_kernels.tables import normalization_table
 from ov2_kernels.triton.launch import Kernel
 
-GROUP_SIZE = 32
+HAS_GPU = torch.cuda.is_available()
 Stage = Callable[[], Any]
+NAN = math.nan
+#: the goals: this share of the bandwidth with so many samples, and for so many less than this, in microseconds
+SHARE, SHARE_SAMPLES, LIMIT, TIME_SAMPLES = 0.7, 768, 1000.0, 256
 
 
 def make_samples(n: int, height: int, width: int) -> Samples:
-    """Noise over a texture, vectors constant over 16x16 pixels and mostly zero, and random frames."""
+    """Noise over a texture, vectors constant over 16x16 pixels, most of them zero or a pan, and random frames."""
     rng = np.random.default_rng(n + height)
     texture = np.add.outer(np.arange(height) * 3, np.arange(width) * 5) % 200
     luma = (texture + rng.integers(0, 24, (n, height, width), dtype=np.uint8)).astype(np.uint8)
     vectors = rng.integers(-96, 97, (n, -(-height // 16), -(-width // 16), 2), dtype=np.int16)
     vectors *= rng.random((*vectors.shape[:3], 1)) < 0.4
+    vectors[1::2] += np.array([21, -13], dtype=np.int16)  # every other frame pans: its median is not zero
     motion = vectors.repeat(4, axis=1).repeat(4, axis=2)[:, : height // 4, : width // 4]
     return Samples(
         frame_ids=2 * np.arange(n) + 1,
@@ -70,7 +79,8 @@ class Case:
         self.host = make_samples(n, height, width)
         self.device = kernels.default_device()
         self.samples: Any = upload_samples(self.host, self.device)
-        self.edges = torch.arange(0, n + 1, GROUP_SIZE if n >= 2 * GROUP_SIZE else 4)
+        self.group_size = GROUP_SIZE if n >= 2 * GROUP_SIZE else 4
+        self.edges = torch.cat([torch.arange(0, n, self.group_size), torch.tensor([n])])
         self.table = torch.tensor(normalization_table()).to(getattr(torch, dtype)).to(self.device)
         s, edges = self.samples, self.edges.tolist()
         planes = (s.luma, s.prev_luma, s.motion, s.packet_bytes)
@@ -110,31 +120,30 @@ class Case:
         selected = kernels.select_blocks(scores, self.edges, images_per_group=IMAGES_PER_GROUP)
         return kernels.pack_pixel_values(samples.frames, selected, samples.frame_ids, self.table, patch=PATCH)
 
-    def check(self) -> None:
-        """Kernels and plain torch against the native backend, bit by bit; ``AssertionError`` names the stage."""
+    def expect(self) -> None:
+        """What the native backend makes of the same samples, once, on the host."""
         h, edges, how = self.host, self.edges.numpy(), {"patch": PATCH, "backend": host_backend()}
         energies = ops.block_energies(h.luma, h.prev_luma, h.motion, h.packet_bytes, **how)
         scores = ops.fuse_scores(*energies, edges, **how)
         selected = ops.select_blocks(scores, edges, images_per_group=IMAGES_PER_GROUP, backend=how["backend"])
         pack = [torch.from_numpy(array) for array in (h.frames, selected, h.frame_ids)]
         values = ops.pack_pixel_values(*pack, self.table.cpu(), **how)
-        wanted = {
+        self.wanted = {
             "block_energies": energies,
             "fuse_scores": (scores,),
             "select_blocks": (selected,),
             "pack_canvases": ops.pack_canvases(*pack, **how),
             "pack_pixel_values": values,
             "rope_frequencies": ops.rope_frequencies(values[1], HEAD_DIM, backend="reference"),
+            "pipeline": values,
         }
-        for stage, forms in self.stages.items():
-            for form, run in zip(("kernels", "plain torch"), forms, strict=True):
-                if run is not None:
-                    result = run()
-                    for i, one in enumerate(result if isinstance(result, tuple) else (result,)):
-                        same = torch.equal(one.cpu(), torch.as_tensor(wanted[stage][i]))
-                        assert same, f"{stage}, {form}: result {i} differs from {how['backend']}"
-        got = self.pipeline(self.samples)
-        assert all(torch.equal(a.cpu(), b) for a, b in zip(got, values, strict=True)), "the pipeline differs"
+
+    def check(self, stage: str, form: str, result: Any) -> None:
+        """``AssertionError`` where a stage's result has other bits than expected."""
+        results = result if isinstance(result, tuple) else (result,)
+        for i, (one, wanted) in enumerate(zip(results, self.wanted[stage], strict=True)):
+            same = torch.equal(one.cpu(), torch.as_tensor(wanted))
+            assert same, f"{stage}, {form}: result {i} differs from {host_backend()}"
 
 
 def host_backend() -> str:
@@ -162,57 +171,149 @@ def recorded() -> Iterator[list[tuple[Kernel, Stage]]]:
         Kernel.__call__ = call  # type: ignore[method-assign]
 
 
-def microseconds(run: Stage) -> tuple[float, float, float]:
-    """Median time on the device, and the quantiles .2 and .8; the caches are flushed before each run."""
-    middle, low, high = triton.testing.do_bench(run, warmup=50, rep=200, quantiles=[0.5, 0.2, 0.8])
-    return 1e3 * middle, 1e3 * low, 1e3 * high
+def microseconds(run: Stage, repeats: int = 30) -> tuple[float, float, float]:
+    """Median time on the device, and the quantiles .2 and .8; the caches are flushed before each run.
+
+    A spinning kernel goes first, while the host queues the run, so that the device never waits for the host, unless the
+    run itself waits for the device.
+    """
+    if not HAS_GPU:
+        return NAN, NAN, NAN
+    for _ in range(3):
+        run()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    queued = time.perf_counter() - start
+    torch.cuda.synchronize()
+    cycles = int(2e9 * min(2 * queued + 1e-4, 0.1))
+    cache = torch.empty(2**28, dtype=torch.uint8, device="cuda")
+    times = []
+    for _ in range(repeats):
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        cache.zero_()
+        torch.cuda._sleep(cycles)
+        first.record()
+        run()
+        last.record()
+        last.synchronize()
+        times.append(1e3 * first.elapsed_time(last))
+    low, middle, high = np.quantile(times, [0.2, 0.5, 0.8])
+    return float(middle), float(low), float(high)
 
 
-def copy_bandwidth() -> float:
-    """Bytes per second of a copy of 1 GiB, read and write."""
-    source = torch.zeros(2**30, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    return 2 * 2**30 / (1e-6 * microseconds(lambda: target.copy_(source))[0])
+def wall_clock(run: Stage, repeats: int = 12) -> float:
+    """Median microseconds from the call to the end of the work, as the host sees it."""
+    if not HAS_GPU:
+        return NAN
+    times = []
+    for _ in range(repeats + 3):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        run()
+        torch.cuda.synchronize()
+        times.append(1e6 * (time.perf_counter() - start))
+    return statistics.median(times[3:])
 
 
-def report_kernels(case: Case, n: int, height: int, width: int, bandwidth: float) -> None:
-    amounts = work(n, height, width, case.table.element_size())
+@dataclass(frozen=True)
+class Machine:
+    """What times are compared with: bytes per second, and the microseconds of a launch that does nothing."""
+
+    name: str
+    bandwidth: float
+    floor: float
+
+    @classmethod
+    def here(cls, given: float | None) -> Machine:
+        if not HAS_GPU:
+            return cls("no GPU", NAN, NAN)
+        properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+        source = torch.zeros(2**30, dtype=torch.uint8, device="cuda")
+        target = torch.empty_like(source)
+        copy = 2 * 2**30 / (1e-6 * microseconds(lambda: target.copy_(source))[0])
+        bandwidth, source_of_it = copy, "that of the copy"
+        # Two transfers a clock, as on NVIDIA's; AMD's memory makes more of them, and is not asked.
+        clock, bits = (getattr(properties, name, 0) for name in ("memory_clock_rate", "memory_bus_width"))
+        if given:
+            bandwidth, source_of_it = 1e9 * given, "as given"
+        elif torch.version.hip is None and clock and bits:
+            bandwidth, source_of_it = 2e3 * clock * bits / 8, "by clock and bus"
+        one = source[:1]
+        floor = microseconds(lambda: one.add_(1))[0]
+        print(f"{properties.name}, torch {torch.__version__}, triton {triton.__version__}; a copy of 1 GiB runs at ")
+        print(
+            f"{copy / 1e9:.0f} GB/s, a launch takes {floor:.1f} us; bandwidth {bandwidth / 1e9:.0f} GB/s {source_of_it}"
+        )
+        return cls(properties.name, bandwidth, floor)
+
+
+def number(value: float, form: str) -> str:
+    """A dash, as wide, for what was not measured."""
+    width = int(form.split(".")[0] or 0)
+    return "-".rjust(width) if math.isnan(value) else format(value, form)
+
+
+def report_kernels(case: Case, amounts: dict[str, Work], machine: Machine) -> dict[str, float]:
+    """Prints a line for each kernel and each stage; the share of the bandwidth that each kernel reached."""
+    shares = {}
     print(f"{'kernel':18}{'MB':>9}{'us':>10}{'.2 to .8':>18}{'GB/s':>9}{'share':>8}")
     for stage, (run, plain) in case.stages.items():
         with recorded() as launches:
-            run()
+            case.check(stage, "kernels", run())
         for kernel, launch in launches:
             middle, low, high = microseconds(launch)
             moved = amounts[kernel.name].bytes
             rate = moved / (1e-6 * middle)
-            print(
-                f"{kernel.name:18}{moved / 1e6:9.2f}{middle:10.1f}{low:9.1f}{high:9.1f}{rate / 1e9:9.0f}"
-                f"{rate / bandwidth:8.0%}"
-            )
+            share = shares[kernel.name] = rate / machine.bandwidth
+            times = number(middle, "10.1f") + number(low, "9.1f") + number(high, "9.1f")
+            print(f"{kernel.name:18}{moved / 1e6:9.2f}{times}{number(rate / 1e9, '9.0f')}{number(share, '8.0%')}")
+        case.check(stage, "kernels, once more", run())
         whole = microseconds(run)[0]
-        line = f"  {stage}: {whole:.1f} us"
+        line = f"  {stage}: {number(whole, '.1f')} us"
         if plain is not None:
+            case.check(stage, "plain torch", plain())
             slow = microseconds(plain)[0]
-            line += f"; in plain torch {slow:.1f} us, {slow / whole:.1f} times as long"
+            line += f"; in plain torch {number(slow, '.1f')} us, {number(slow / whole, '.1f')} times as long"
         print(line)
+    return shares
 
 
-def report_end_to_end(case: Case) -> None:
-    pipeline = microseconds(lambda: case.pipeline(case.samples))[0]
-    upload, total = [], []
-    for _ in range(12):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        samples = upload_samples(case.host, case.device)
-        torch.cuda.synchronize()
-        upload.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        case.pipeline(upload_samples(case.host, case.device))
-        torch.cuda.synchronize()
-        total.append(time.perf_counter() - start)
-        del samples
-    uploading, both = (1e3 * statistics.median(times[2:]) for times in (upload, total))
-    print(f"end to end: upload {uploading:.2f} ms, kernels {1e-3 * pipeline:.3f} ms, both {both:.2f} ms (medians)")
+def report_end_to_end(case: Case) -> float:
+    """Prints upload, kernels and both; microseconds of the kernels as the host sees them."""
+    case.check("pipeline", "on what was uploaded", case.pipeline(case.samples))
+    on_device = microseconds(lambda: case.pipeline(case.samples))[0]
+    seen = wall_clock(lambda: case.pipeline(case.samples))
+    case.check("pipeline", "with its upload", case.pipeline(upload_samples(case.host, case.device)))
+    upload = wall_clock(lambda: upload_samples(case.host, case.device))
+    both = wall_clock(lambda: case.pipeline(upload_samples(case.host, case.device)))
+    print(
+        f"end to end: upload {number(upload / 1e3, '.2f')} ms; kernels {number(on_device / 1e3, '.3f')} ms on the "
+        f"device, {number(seen / 1e3, '.3f')} ms as the host sees them; both {number(both / 1e3, '.2f')} ms (medians)"
+    )
+    return seen
+
+
+def goals(n: int, shares: dict[str, float], seen: float, amounts: dict[str, Work], machine: Machine) -> list[str]:
+    """The goals that a number of samples has, each reached or not, or not measured."""
+    lines = []
+    if n == SHARE_SAMPLES:
+        smallest = SHARE * 1e-6 * machine.floor * machine.bandwidth
+        small = [name for name in shares if amounts[name].bytes < smallest]
+        for title, names in (
+            ("reached", [k for k in shares if k not in small and shares[k] >= SHARE]),
+            ("not reached", [k for k in shares if k not in small and shares[k] < SHARE]),
+            (f"out of reach of any kernel, as a launch takes {machine.floor:.1f} us", small),
+            ("not measured", [k for k in shares if math.isnan(shares[k])]),
+        ):
+            if names:
+                listed = ", ".join(f"{name} {number(shares[name], '.0%')}" for name in names)
+                lines.append(f"goal {SHARE:.0%} of the bandwidth at {n} samples, {title}: {listed}")
+    if n == TIME_SAMPLES:
+        said = "not measured" if math.isnan(seen) else "reached" if seen < LIMIT else "not reached"
+        on = "" if "H100" in machine.name else f" (set for an H100, this is {machine.name})"
+        lines.append(f"goal of less than {LIMIT / 1e3:.0f} ms for the kernels at {n} samples: {said}{on}")
+    return lines
 
 
 def main() -> None:
@@ -222,21 +323,21 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="bfloat16")
     parser.add_argument("--bandwidth", type=float, metavar="GB/s", help="of the device (default: that of a copy)")
     arguments = parser.parse_args()
-    if not torch.cuda.is_available():
-        Case(8, 56, 84, arguments.dtype).check()
-        print(f"No GPU here, so nothing is timed. Under the interpreter all results equal those of {host_backend()}.")
-        return
-    bandwidth = 1e9 * arguments.bandwidth if arguments.bandwidth else copy_bandwidth()
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, triton {triton.__version__}", end=", ")
-    print(f"{bandwidth / 1e9:.0f} GB/s {'as given' if arguments.bandwidth else 'for a copy'}")
-    for size in arguments.size:
+    machine = Machine.here(arguments.bandwidth)
+    if not HAS_GPU:
+        print(f"No GPU here, so nothing is timed: under the interpreter, against {host_backend()}.")
+    for size in arguments.size if HAS_GPU else ("56x84",):
         height, width = map(int, size.split("x"))
-        for n in arguments.samples:
+        for n in arguments.samples if HAS_GPU else (8,):
             case = Case(n, height, width, arguments.dtype)
-            case.check()
-            print(f"\n{n} samples of {height}x{width}, {arguments.dtype}; all results equal those of {host_backend()}")
-            report_kernels(case, n, height, width, bandwidth)
-            report_end_to_end(case)
+            case.expect()
+            print(f"\n{n} samples of {height}x{width}, {arguments.dtype}; results must equal those of {host_backend()}")
+            amounts = work(n, height, width, case.table.element_size(), group_size=case.group_size)
+            shares = report_kernels(case, amounts, machine)
+            seen = report_end_to_end(case)
+            # The interpreter's input is small: it stands for every size that has a goal.
+            for samples in (n,) if HAS_GPU else (SHARE_SAMPLES, TIME_SAMPLES):
+                print(*goals(samples, shares, seen, amounts, machine), sep="\n")
 
 
 if __name__ == "__main__":

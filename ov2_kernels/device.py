@@ -8,9 +8,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import ops
+from .errors import BackendUnavailableError
 from .media import Array, Pictures, Samples
 from .tables import normalization_table
 
@@ -34,42 +36,41 @@ def read_to_device(
     """Reads samples as :func:`ov2_kernels.ops.read_samples` does, and uploads pictures while others are decoded.
 
     They are decoded into pinned memory where ``device`` is a CUDA one; ``CHUNK`` of them or more go in one copy, and
-    the vectors at the end, when they are known. ``options`` are those of ``read_samples``. The result is that of
+    the vectors at the end, when they are known. Without ``predecessors``, ``prev_luma`` stays empty. ``options`` are
+    those of ``read_samples``. The result is that of
     :func:`upload_samples`.
     """
-    upload = _Upload(torch.device(device))
     count = len(frame_ids)
     shapes: dict[str, tuple[int, ...]] = {
         "frames": (count, height, width, 3),
         "luma": (count, height, width),
         "prev_luma": (count if predecessors else 0, height, width),
     }
-    pinned = upload.stream is not None
-    host = {name: torch.empty(shape, dtype=torch.uint8, pin_memory=pinned) for name, shape in shapes.items()}
-    tensors: dict[str, Any] = {name: upload.allocate(shape, "uint8") for name, shape in shapes.items()}
     sent = 0
+    with _Upload(device) as upload:
+        host = {name: upload.host_memory(shape, torch.uint8) for name, shape in shapes.items()}
+        tensors: dict[str, Any] = {name: upload.device_memory(shape, torch.uint8) for name, shape in shapes.items()}
 
-    def send(ready: int, least: int = CHUNK) -> None:
-        nonlocal sent
-        sent = min(sent, ready)  # where reading starts anew, what was sent is sent again
-        if ready - sent >= least:
-            for name, source in host.items():
-                upload.copy(tensors[name][sent:ready], source[sent:ready])
-            sent = ready
+        def send(ready: int, least: int = CHUNK) -> None:
+            nonlocal sent
+            sent = min(sent, ready)  # where reading starts anew, what was sent is sent again
+            if ready - sent >= least:
+                for name, source in host.items():
+                    upload.copy(tensors[name][sent:ready], source[sent:ready])
+                sent = ready
 
-    def on_progress(ready: int) -> None:
-        send(ready)
-        if progress is not None:
-            progress(ready)
+        def on_progress(ready: int) -> None:
+            send(ready)
+            if progress is not None:
+                progress(ready)
 
-    pictures = Pictures(**{name: tensor.numpy() for name, tensor in host.items()})
-    samples = ops.read_samples(path, frame_ids, height, width, progress=on_progress, pictures=pictures, **options)
-    send(len(frame_ids), 1)
-    for name in ("motion", "packet_bytes", "frame_ids"):
-        array = getattr(samples, name)
-        tensors[name] = upload.allocate(array.shape, array.dtype.name)
-        upload.copy(tensors[name], torch.from_numpy(array))
-    upload.finish()
+        pictures = Pictures(**{name: tensor.numpy() for name, tensor in host.items()})
+        samples = ops.read_samples(path, frame_ids, height, width, progress=on_progress, pictures=pictures, **options)
+        send(len(frame_ids), 1)
+        for name in ("motion", "packet_bytes", "frame_ids"):
+            source = torch.from_numpy(getattr(samples, name))
+            tensors[name] = upload.device_memory(source.shape, source.dtype)
+            upload.copy(tensors[name], source)
     return dataclasses.replace(samples, **tensors)
 
 
@@ -80,15 +81,13 @@ def upload_samples(samples: Samples, device: Any) -> Samples:
     next is laid there. The scores' inputs go first. Returns before the last copy is through; work that is queued on the
     current stream afterwards waits for it.
     """
-    device = torch.device(device)
-    upload = _Upload(device)
     tensors: dict[str, Any] = {}
-    for name in _UPLOADED:
-        array = getattr(samples, name)
-        tensors[name] = upload.allocate(array.shape, array.dtype.name)
-        for first in range(0, len(array), CHUNK):
-            upload.copy(tensors[name][first : first + CHUNK], torch.from_numpy(array[first : first + CHUNK]))
-    upload.finish()
+    with _Upload(device) as upload:
+        for name in _UPLOADED:
+            source = torch.from_numpy(getattr(samples, name))
+            tensors[name] = upload.device_memory(source.shape, source.dtype)
+            for first in range(0, len(source), CHUNK):
+                upload.copy(tensors[name][first : first + CHUNK], source[first : first + CHUNK])
     return dataclasses.replace(samples, **tensors)
 
 
@@ -97,47 +96,80 @@ def to_device(array: Array, device: Any) -> torch.Tensor:
     return torch.tensor(array, device=device)
 
 
+def upload_together(device: torch.device, **arrays: Array) -> dict[str, torch.Tensor]:
+    """Small arrays as tensors on a device, in one copy, for which the host does not wait."""
+    sizes = [-(-array.nbytes // 16) * 16 for array in arrays.values()]
+    host = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=device.type == "cuda")
+    places = np.cumsum([0, *sizes]).tolist()
+    for place, array in zip(places, arrays.values(), strict=False):
+        host.numpy()[place : place + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    # The allocator of pinned memory hands it out again only when the copy is through.
+    memory = host.to(device, non_blocking=True)
+    return {
+        name: memory[place : place + array.nbytes].view(getattr(torch, array.dtype.name)).view(array.shape)
+        for place, (name, array) in zip(places, arrays.items(), strict=False)
+    }
+
+
 class _Upload:
-    """Copies from the host to a device; to a CUDA one from pinned memory, on a stream of its own."""
+    """Copies from the host to a device; to a CUDA one from pinned memory, on a stream of its own.
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    When the ``with`` block is left, also by an exception, what is queued on the current stream waits for the copies:
+    memory that they write into must not go to anyone else before.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.device = torch.device(device)
+        self.stream: Any = None
+        if self.device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise BackendUnavailableError(f"{device} is a CUDA or ROCm device, and torch sees none")
+            if self.device.index is None:  # whatever becomes the current device meanwhile
+                self.device = torch.device("cuda", torch.cuda.current_device())
+            self.stream = torch.cuda.Stream(self.device)
+
+    def __enter__(self) -> _Upload:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
         if self.stream is not None:
-            # Memory from the allocator may still be in use by work queued earlier.
-            self.stream.wait_stream(torch.cuda.current_stream(device))
+            torch.cuda.current_stream(self.device).wait_stream(self.stream)
 
-    def allocate(self, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
-        return torch.empty(shape, dtype=getattr(torch, dtype), device=self.device)
+    def host_memory(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        return torch.empty(shape, dtype=dtype, pin_memory=self.stream is not None)
+
+    def device_memory(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        memory = torch.empty(shape, dtype=dtype, device=self.device)
+        if self.stream is not None:
+            # It belongs to the current stream, where work that used it before may still be queued.
+            self.stream.wait_stream(torch.cuda.current_stream(self.device))
+        return memory
 
     def copy(self, target: torch.Tensor, source: torch.Tensor) -> None:
         if self.stream is None:
             target.copy_(source)
             return
         if not source.is_pinned():
-            source = torch.empty(source.shape, dtype=source.dtype, pin_memory=True).copy_(source)
+            source = self.host_memory(source.shape, source.dtype).copy_(source)
         # The allocator of pinned memory hands it out again only when the copy is through.
         with torch.cuda.stream(self.stream):
             target.copy_(source, non_blocking=True)
 
-    def finish(self) -> None:
-        if self.stream is not None:
-            torch.cuda.current_stream(self.device).wait_stream(self.stream)
 
-
-def pixel_values(
-    canvases: torch.Tensor, positions: torch.Tensor, dtype: str, patch: int, backend: str
-) -> tuple[Any, Any]:
-    """``pixel_values`` and ``patch_positions`` of canvases, each its own source, on their device."""
+def model_inputs(
+    canvases: torch.Tensor, positions: torch.Tensor, dtype: str, patch: int, backend: str, **small: Array
+) -> dict[str, torch.Tensor]:
+    """``pixel_values`` and ``patch_positions`` of canvases, each its own source, and small arrays, on their device."""
     count, height, width, _ = canvases.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
-    index = torch.arange(count * hb * wb, device=canvases.device)
+    index = np.arange(count * hb * wb).reshape(count, -1)
+    small_tensors = upload_together(canvases.device, index=index, **small)
+    chosen = small_tensors.pop("index")
     table = _table(dtype, canvases.device)
-    values, _ = ops.pack_pixel_values(
-        canvases, index.view(count, -1), index[:count], table, patch=patch, backend=backend
-    )
+    values, _ = ops.pack_pixel_values(canvases, chosen, chosen.view(-1)[:count], table, patch=patch, backend=backend)
     by_block = positions.view(count, hb, 2, wb, 2, 3).transpose(2, 3)
-    return values, by_block.to(torch.int64, memory_format=torch.contiguous_format).view(-1, 3)
+    by_block = by_block.to(torch.int64, memory_format=torch.contiguous_format).view(-1, 3)
+    return {"pixel_values": values, "patch_positions": by_block, **small_tensors}
 
 
 @lru_cache(maxsize=16)

@@ -105,19 +105,20 @@ class CodecTokens:
         torch = _import_torch(required=as_torch is True or name == "bfloat16") if as_torch is not False else None
         if name == "bfloat16" and torch is None:
             raise ValueError("dtype bfloat16 is a torch type; NumPy has none, so as_torch must not be False")
-        values, positions = self._pixel_values(name, torch, threads, backend)
         hp, wp = self.grid
-        per_group = np.bincount(self.group_ids) * hp * wp
-        inputs: dict[str, Any] = {
-            "pixel_values": values,
+        small: dict[str, Any] = {
             "image_grid_thw": np.tile(np.array([1, hp, wp], dtype=np.int64), (len(self.canvases), 1)),
-            "patch_positions": positions,
-            "cu_seqlens": np.concatenate([[0], np.cumsum(per_group)]).astype(np.int32),
+            "cu_seqlens": np.append(0, np.cumsum(np.bincount(self.group_ids) * hp * wp)).astype(np.int32),
         }
+        if is_tensor(self.canvases):
+            from .device import model_inputs
+
+            return model_inputs(self.canvases, self.src_patch_position, name, self.config.patch, backend, **small)
+        values, positions = self._pixel_values(name, torch, threads, backend)
+        inputs: dict[str, Any] = {"pixel_values": values, "patch_positions": positions, **small}
         if torch is not None:
-            device = self.canvases.device if is_tensor(self.canvases) else None
-            inputs = {key: torch.as_tensor(value, device=device) for key, value in inputs.items()}
-            if name == "bfloat16" and device is None:
+            inputs = {key: torch.as_tensor(value) for key, value in inputs.items()}
+            if name == "bfloat16":
                 inputs["pixel_values"] = inputs["pixel_values"].view(torch.bfloat16)
         return inputs
 
@@ -130,10 +131,6 @@ class CodecTokens:
 
     def _pixel_values(self, name: str, torch: Any, threads: int | None, backend: str) -> tuple[Any, Any]:
         """Each canvas is its own source, block by block, and its positions are those of its patches."""
-        if is_tensor(self.canvases):
-            from .device import pixel_values
-
-            return pixel_values(self.canvases, self.src_patch_position, name, self.config.patch, backend)
         table = _table(name, torch)
         hp, wp = self.grid
         blocks = hp * wp // 4

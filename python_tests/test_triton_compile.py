@@ -70,6 +70,13 @@ def test_nothing_spills(binaries, capsys):
         assert b["stack"] == 0, b
 
 
+def test_passes_over_registers_are_found(binaries):
+    """What bench/roofline.py multiplies by the number of passes."""
+    for b in binaries:
+        if b["target"].startswith("cuda") and b["kernel"] in ("motion_medians", "group_scales", "select"):
+            assert 0 < b["longest_pass"] < 400, (b["kernel"], b["longest_pass"])
+
+
 def test_float_arithmetic_is_ieee(binaries):
     """No fused multiplication and addition, no approximate root, no flushed subnormal that the source has not."""
     for b in binaries:

@@ -14,7 +14,7 @@ from triton_support import DEVICE, HAS_GPU, fake_tensor, interpreter, kernels, l
 
 #: operators that only describe memory: no work for a device
 FREE = {"empty", "empty_like", "new_empty", "view", "detach", "alias", "slice", "as_strided", "_unsafe_view"}
-FREE |= {"device"}
+FREE |= {"device", "is_pinned", "_pin_memory"}
 
 
 class Counter(python_dispatch.TorchDispatchMode):
@@ -92,6 +92,8 @@ def test_on_cuda_two_uploads_join_and_nothing_waits(monkeypatch):
     counter = Counter()
     monkeypatch.setattr(launch.Kernel, "__call__", lambda self, *args, **constants: counter.triton.append(self.name))
     monkeypatch.setattr(fake_tensor.FakeTensor, "data_ptr", lambda self: 0)
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
     samples, edges = make_samples(9), torch.tensor([0, 1, 2, 5, 9])
     array = edges.numpy()
     host = SimpleNamespace(numpy=lambda: array)
@@ -105,9 +107,11 @@ def test_on_cuda_two_uploads_join_and_nothing_waits(monkeypatch):
         assert all(isinstance(tensor, fake_tensor.FakeTensor) for tensor in pretended.values())
         run_pipeline(pretended, edges)
         counter.triton.clear()
+        pinned.clear()
         with counter:
             values = run_pipeline(pretended, edges)
     attenuation.cache_clear()
     assert values.device.type == "cuda"
     assert counter.triton == KERNELS
     assert counter.torch == ["_to_copy", "_to_copy"], "the group edges, for two stages"
+    assert pinned == [edges, edges], "a copy from memory that is not pinned may wait"

@@ -9,6 +9,7 @@ import pytest
 from ov2_kernels import CodecConfig, CodecTokens, native, tokenize_video
 
 from parity import assert_same
+from test_triton_launches import Counter
 from triton_support import DEVICE, HAS_GPU, device_module, interpreter, run_apart, torch, triton
 
 CONFIG = CodecConfig(
@@ -117,17 +118,55 @@ def test_tokens_of_a_device_can_be_saved(pair, tmp_path):
     assert_same(CodecTokens.load(tmp_path / "out").canvases, pair[0].canvases)
 
 
-def test_nine_kernels_from_samples_to_model_inputs(clip_path, monkeypatch):
-    names: list[str] = []
+def test_nine_kernels_and_one_of_torch_from_samples_to_model_inputs(clip_path, monkeypatch):
+    """Between the stages torch puts the positions in order, and uploads all small arrays together, without a wait."""
+    counter, sent = Counter(), []
     for cls in (interpreter.InterpretedFunction, triton.runtime.JITFunction):
 
         def run(self, *args, run=cls.run, **kwargs):
-            names.append(self.__name__)
+            counter.triton.append(self.__name__)
             return run(self, *args, **kwargs)
 
         monkeypatch.setattr(cls, "run", run)
-    tokenize_video(clip_path("h264_bframes"), CONFIG, backend="triton", device=DEVICE).model_inputs(backend="triton")
-    assert len(names) == 9
+    together = device_module.upload_together
+    monkeypatch.setattr(
+        device_module,
+        "upload_together",
+        lambda device, **arrays: sent.append(sorted(arrays)) or together(device, **arrays),
+    )
+    tokens = tokenize_video(clip_path("h264_bframes"), CONFIG, backend="triton", device=DEVICE)
+    device_module._table("float32", DEVICE)  # uploaded once
+    with counter:
+        tokens.model_inputs(backend="triton")
+    assert len(counter.triton) == 9
+    assert sent == [["cu_seqlens", "image_grid_thw", "index"]]
+    uploads = ["_to_copy"] if HAS_GPU else []
+    assert [name for name in counter.torch if name not in ("pack_pixel_values", "transpose")] == [*uploads, "_to_copy"]
+
+
+def test_copies_end_before_their_memory_is_given_away(monkeypatch):
+    """Also where reading fails: the current stream waits for the one that copies. Streams in name only."""
+    waits: list[tuple[str, str]] = []
+
+    class Stream:
+        def __init__(self, name):
+            self.name = name
+
+        def wait_stream(self, other):
+            waits.append((self.name, other.name))
+
+    current = Stream("current")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream(f"copies to {device}"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: current)
+    upload = device_module._Upload("cuda")
+    assert upload.device == torch.device("cuda", 1)
+    upload.device = torch.device("cpu")
+    upload.device_memory((3,), torch.uint8)
+    with pytest.raises(OSError, match="gone"), upload:
+        raise OSError("gone")
+    assert waits == [("copies to cuda:1", "current"), ("current", "copies to cuda:1")]
 
 
 def test_native_backend_on_tensors(clip_path, pair):

@@ -60,8 +60,10 @@ class Binary:
     spills: int
     shared: int
     threads: int
-    #: machine instructions, and those of the longest innermost loop; 0 for AMD, where they are not counted
+    #: machine instructions; those of its longest pass over what stays in registers, 0 if there is none; those of its
+    #: longest innermost loop. All 0 for AMD, where they are not counted
     instructions: int
+    longest_pass: int
     longest_loop: int
     #: assembly, PTX or AMDGCN
     assembly: str
@@ -140,20 +142,38 @@ def _amdgcn(assembly: str) -> dict[str, int]:
 
 def _count(sass: str) -> dict[str, int]:
     labels: dict[str, int] = {}
-    loops: list[tuple[int, int]] = []
+    branches: list[tuple[int, str]] = []
+    barriers: list[int] = []
     count = 0
     for line in sass.splitlines():
         if match := re.match(r"\s*(\w+):$", line):
             labels[match[1]] = count
         elif line.rstrip().endswith(";") and "NOP" not in line:
+            if "BAR.SYNC" in line:
+                barriers.append(count)
             count += 1
             if match := re.search(r"\bBRA\S* (?:.*, *)?(\w+);", line):
-                # A branch names a label, or an address; an instruction takes 16 bytes.
-                to = int(match[1], 16) // 16 if match[1].startswith("0x") else labels.get(match[1], count)
-                if to < count - 1:
-                    loops.append((to, count))
-    innermost = [loop for loop in loops if not any(loop != o and loop[0] <= o[0] and o[1] <= loop[1] for o in loops)]
-    return {"instructions": count, "longest_loop": max((end - first for first, end in innermost), default=0)}
+                branches.append((count, match[1]))
+    ends: dict[int, int] = {}
+    for end, name in branches:
+        # A branch names a label, or an address; an instruction takes 16 bytes.
+        to = int(name, 16) // 16 if name.startswith("0x") else labels.get(name, end)
+        if to < end - 1:
+            ends[to] = max(end, ends.get(to, 0))
+    loops = [
+        (first, end)
+        for first, end in ends.items()
+        if not any(a < first < b < end or first < a < end < b for a, b in ends.items())
+    ]
+    innermost, passes = [0], [0]
+    for first, end in loops:
+        inside = [(a, b) for a, b in loops if (a, b) != (first, end) and first <= a and b <= end]
+        if not inside:
+            innermost.append(end - first)
+        # A pass over registers waits for all warps, and holds the loop over what did not fit, which does not.
+        elif any(first <= at < end for at in barriers) and not any(a <= at < b for a, b in inside for at in barriers):
+            passes.append(end - first - sum(b - a for a, b in inside))
+    return {"instructions": count, "longest_pass": max(passes), "longest_loop": max(innermost)}
 
 
 def _number(pattern: str, text: str) -> int:

@@ -86,7 +86,7 @@ def motion_medians(motion, medians, cells, CHUNK: tl.constexpr, RESIDENT: tl.con
         high_x = tl.maximum(high_x, word << 16)
         low_y = tl.minimum(low_y, word)
         high_y = tl.maximum(high_y, word)
-        resident += (tl.where(live, word, 0x7FFF7FFF),)
+        resident += (tl.where(live, word, 0x7FFF7FFF),)  # type: ignore[assignment]
     for start in range(RESIDENT * CHUNK, cells, CHUNK):
         word = tl.load(motion + start + lane, mask=start + lane < cells, other=0)
         low_x = tl.minimum(low_x, word << 16)

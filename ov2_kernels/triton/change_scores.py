@@ -75,7 +75,7 @@ def lift_by_median(changes, scores, blocks, CHUNK: tl.constexpr):
     """Takes the lower median over a frame's blocks off each of them: one program per frame."""
     changes += tl.program_id(0).to(tl.int64) * blocks
     scores += tl.program_id(0).to(tl.int64) * blocks
-    median = order_statistic(changes, blocks, (blocks - 1) // 2, CHUNK)
+    median, _ = order_statistic(changes, blocks, (blocks - 1) // 2, CHUNK)
     lane = tl.arange(0, CHUNK)
     for start in range(0, blocks, CHUNK):
         live = start + lane < blocks

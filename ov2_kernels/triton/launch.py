@@ -122,6 +122,13 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A small tensor on a device, contiguous. From pinned memory, as a copy from elsewhere may wait for the stream."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True).contiguous()
+
+
 def words(plane: torch.Tensor) -> torch.Tensor:
     """The same bytes as a row of 32-bit words; copied where they are not contiguous or do not start at a word."""
     plane = plane.contiguous().view(-1)
