@@ -89,10 +89,14 @@ class Case:
         selected = kernels.select_blocks(scores, self.edges, images_per_group=IMAGES_PER_GROUP)
         pack = (s.frames, selected, s.frame_ids)
         _, positions = kernels.pack_pixel_values(*pack, self.table, patch=PATCH)
-        self.stages: dict[str, tuple[Stage, Stage | None]] = {
+        self.stages: dict[str, tuple[Stage, Stage]] = {
             "block_energies": (
                 lambda: kernels.block_energies(*planes, patch=PATCH),
                 lambda: plain_torch.block_energies(*planes, patch=PATCH),
+            ),
+            "change_scores": (
+                lambda: kernels.change_scores(s.luma, self.edges, patch=PATCH),
+                lambda: plain_torch.change_scores(s.luma, edges, patch=PATCH),
             ),
             "fuse_scores": (
                 lambda: kernels.fuse_scores(*energies, self.edges, patch=PATCH),
@@ -110,7 +114,10 @@ class Case:
                 lambda: kernels.pack_pixel_values(*pack, self.table, patch=PATCH),
                 lambda: plain_torch.pack_pixel_values(*pack, self.table, patch=PATCH),
             ),
-            "rope_frequencies": (lambda: kernels.rope_frequencies(positions, HEAD_DIM), None),
+            "rope_frequencies": (
+                lambda: kernels.rope_frequencies(positions, HEAD_DIM),
+                lambda: plain_torch.rope_frequencies(positions, HEAD_DIM),
+            ),
         }
 
     def pipeline(self, samples: Any) -> Any:
@@ -130,6 +137,7 @@ class Case:
         values = ops.pack_pixel_values(*pack, self.table.cpu(), **how)
         self.wanted = {
             "block_energies": energies,
+            "change_scores": (ops.change_scores(h.luma, edges, **how),),
             "fuse_scores": (scores,),
             "select_blocks": (selected,),
             "pack_canvases": ops.pack_canvases(*pack, **how),
@@ -270,12 +278,10 @@ def report_kernels(case: Case, amounts: dict[str, Work], machine: Machine) -> di
             print(f"{kernel.name:18}{moved / 1e6:9.2f}{times}{number(rate / 1e9, '9.0f')}{number(share, '8.0%')}")
         case.check(stage, "kernels, once more", run())
         whole = microseconds(run)[0]
-        line = f"  {stage}: {number(whole, '.1f')} us"
-        if plain is not None:
-            case.check(stage, "plain torch", plain())
-            slow = microseconds(plain)[0]
-            line += f"; in plain torch {number(slow, '.1f')} us, {number(slow / whole, '.1f')} times as long"
-        print(line)
+        case.check(stage, "plain torch", plain())
+        slow = microseconds(plain)[0]
+        in_torch = f"in plain torch {number(slow, '.1f')} us, {number(slow / whole, '.1f')} times as long"
+        print(f"  {stage}: {number(whole, '.1f')} us; {in_torch}")
     return shares
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import torch
-from ov2_kernels.tables import attenuation_table
+from ov2_kernels.tables import attenuation_table, rope_inverse_frequencies, sine_constants
 from torch import Tensor
 
 
@@ -41,6 +41,24 @@ def block_energies(
     weight = residual.long() + side * side // 16
     bits = 2048 * packet_bytes[:, None, None] * weight // weight.sum((1, 2), keepdim=True)
     return residual, motion_energy, bits
+
+
+def change_scores(luma: Tensor, edges: list[int], *, patch: int) -> Tensor:
+    """One score per block from what changed since the sample before (algorithm, section 6)."""
+    n, height, width = luma.shape
+    hb, wb = height // (2 * patch), width // (2 * patch)
+    wide = luma.int()
+    beyond = ((wide[1:] - wide[:-1]).abs() - 4).clamp(min=0)
+    sums = beyond.view(n - 1, hb, 2 * patch, wb, 2 * patch).sum((2, 4))
+    median = sums.view(n - 1, -1).median(dim=1).values[:, None, None]
+    change = (sums - median).clamp(min=0)
+    scores = torch.zeros((n, hb, wb), dtype=torch.int32, device=luma.device)
+    for first, end in itertools.pairwise(edges):
+        if end - first > 1:
+            of_group = change[first : end - 1]
+            usual = patch * patch + of_group.sum(0) // len(of_group)
+            scores[first + 1 : end] = (of_group * 32767 // usual).clamp(max=65535).int()
+    return scores
 
 
 def fuse_scores(residual: Tensor, motion: Tensor, bits: Tensor, edges: list[int], *, patch: int) -> Tensor:
@@ -123,3 +141,26 @@ def pack_pixel_values(
     t = frame_ids[sample][:, None].expand(-1, 4)
     h, w = 2 * row[:, None] + k // 2, 2 * column[:, None] + k % 2
     return values, torch.stack([t, h, w], dim=-1).view(-1, 3)
+
+
+def rope_frequencies(positions: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of each patch's rotation angles (algorithm, section 9)."""
+    unit = head_dim // 32
+    axis = torch.tensor([0] * 4 * unit + [1] * 6 * unit + [2] * 6 * unit, device=positions.device)
+    inverse = torch.tensor(rope_inverse_frequencies(head_dim), device=positions.device)
+    a = (positions[:, axis].float() * inverse).double()
+    constants = sine_constants().tolist()
+    turns = torch.floor(a * constants[0] + 0.5)
+    r = a - turns * constants[1] - turns * constants[2]
+    square = r * r
+    sine, cosine = torch.full_like(r, constants[10]), torch.full_like(r, constants[18])
+    for k in range(6, -1, -1):
+        sine = sine * square + constants[3 + k]
+        cosine = cosine * square + constants[11 + k]
+    sine = r + r * (square * sine)
+    cosine = square * cosine + 1.0
+    quarter = turns - 4.0 * torch.floor(turns * 0.25)
+    odd = (quarter == 1) | (quarter == 3)
+    cos = torch.where(odd, sine, cosine) * torch.where((quarter == 1) | (quarter == 2), -1.0, 1.0)
+    sin = torch.where(odd, cosine, sine) * torch.where(quarter >= 2, -1.0, 1.0)
+    return cos.float(), sin.float()

@@ -7,6 +7,8 @@ import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,8 @@ class Choice:
     canvas_kinds: Array
     #: of which samples the bits are exact, bool ``[N]``
     exact: Array
+    #: samples for which the next picture stands in, int64
+    substituted_frames: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,11 @@ class Chooser:
         config = self.config
         return canvas_size(self.info.height, self.info.width, patch=config.patch, max_pixels=config.max_pixels)
 
+    @property
+    def _on_device(self) -> ModuleType:
+        """What brings arrays to a torch device; without one, torch need not be there."""
+        return importlib.import_module("ov2_kernels.device")
+
     def _tell(self, stage: str, total: int) -> Callable[[int], None] | None:
         progress = self.progress
         return None if progress is None else lambda done: progress(stage, done, total)
@@ -82,8 +91,7 @@ class Chooser:
             pictures = Pictures.empty(len(frame_ids), *self.size, predecessors=predecessors, frames=False)
             samples = ops.read_samples(self.path, frame_ids, *self.size, pictures=pictures, **options)
         else:
-            device = importlib.import_module("ov2_kernels.device")
-            samples = device.read_to_device(
+            samples = self._on_device.read_to_device(
                 self.path, frame_ids, *self.size, self.device, predecessors=predecessors, **options
             )
         self.lap("read")
@@ -125,24 +133,33 @@ class Chooser:
             backend=self.backend,
         )
         self.lap("bits")
+        read = frame_ids
         if config.score_mode == "bits" and known.all():
             # Nothing else counts, so nothing need be decoded to choose.
             zeros = np.zeros(exact.shape, dtype=np.int32)
             selected = self._select(self._fuse((zeros, zeros, exact), edges), edges)
-            samples, selected = self._read_chosen(frame_ids, selected, exact[0].size)
+            read, samples, selected = self._read_chosen(frame_ids, selected, exact[0].size)
         else:
+            merge = self._merge(edges, exact, known)
             samples = self._read(frame_ids, config.motion_wanted)
             if config.score_mode == "change":
                 how: dict[str, Any] = {"patch": config.patch, "threads": self.threads, "backend": self.backend}
                 selected = self._select(ops.change_scores(samples.luma, edges, **how), edges)
             else:
-                energies = score_inputs(samples, exact, known, config, self.threads, self.backend)
+                energies = score_inputs(samples, config, self.threads, self.backend, merge)
                 selected = self._select(self._fuse(energies, edges), edges)
         counts = np.minimum(np.diff(edges), config.images_per_group)
         kinds = np.full(int(counts.sum()), "P")
         kinds[np.cumsum(counts) - counts] = "I"
         group_ids = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known)
+        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known, read[samples.substituted])
+
+    def _merge(self, edges: Array, exact: Array, known: Array) -> Callable[[Any], Any]:
+        """What puts the exact bits into the estimated ones; with a device, these and the edges are sent there first."""
+        if self.device is None:
+            return partial(bits.merge_bits, exact, known)
+        merge: Callable[[Any], Any] = self._on_device.send_plan(self.device, edges, exact, known, self.backend)
+        return merge
 
     def _fuse(self, energies: tuple[Any, Any, Any], edges: Array) -> Any:
         config = self.config
@@ -163,14 +180,13 @@ class Chooser:
         self.lap("select")
         return selected
 
-    def _read_chosen(self, frame_ids: Array, selected: Array, blocks: int) -> tuple[Samples, Any]:
-        """Reads the samples that give a block, and says where among them the selected blocks are."""
+    def _read_chosen(self, frame_ids: Array, selected: Array, blocks: int) -> tuple[Array, Samples, Any]:
+        """Reads the samples that give a block; says which, and where among them the selected blocks are."""
         used, place = np.unique(selected // blocks, return_inverse=True)
-        samples = self._read(frame_ids[used], "none", predecessors=False)
         among = place.reshape(selected.shape) * blocks + selected % blocks
         if self.device is not None:
-            among = importlib.import_module("torch").from_numpy(among).to(self.device)
-        return samples, among
+            among = self._on_device.upload_together(self.device, among=among)["among"]
+        return frame_ids[used], self._read(frame_ids[used], "none", predecessors=False), among
 
     def _by_readiness(self) -> Choice:
         config, info = self.config, self.info
@@ -199,9 +215,7 @@ class Chooser:
             maps = readiness.readiness_maps(cost, info, rules)[known]
             scores[known] = readiness.readiness_scores(maps, height, width, patch=config.patch)
         if not known.all():
-            zeros = np.zeros(scores.shape, dtype=np.int64)
-            none = np.zeros(len(frame_ids), dtype=bool)
-            estimated = score_inputs(samples, zeros, none, config, self.threads, self.backend)[2][~known]
+            estimated = score_inputs(samples, config, self.threads, self.backend)[2][~known]
             maps = (estimated / 256).astype(np.float32)
             scores[~known] = readiness.readiness_scores(maps, height, width, patch=config.patch)
         edges = readiness.readiness_groups(
@@ -218,13 +232,14 @@ class Chooser:
         )
         self.lap("select")
         kinds = np.where(first, "I", "P")
-        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known)
+        substituted = frame_ids[samples.substituted]
+        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known, substituted)
 
 
 def score_inputs(
-    samples: Samples, exact: Array, known: Array, config: CodecConfig, threads: int | None, backend: str
+    samples: Samples, config: CodecConfig, threads: int | None, backend: str, merge: Callable[[Any], Any] | None = None
 ) -> tuple[Any, Any, Any]:
-    """Residual, motion and bits of the samples' blocks, the bits exact where they are known."""
+    """Residual, motion and bits of the samples' blocks; the bits are what ``merge`` makes of the estimated ones."""
     residual, motion, estimated = ops.block_energies(
         samples.luma,
         samples.prev_luma,
@@ -234,4 +249,4 @@ def score_inputs(
         threads=threads,
         backend=backend,
     )
-    return residual, motion, bits.merge_bits(exact, known, estimated)
+    return residual, motion, estimated if merge is None else merge(estimated)

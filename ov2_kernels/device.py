@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from . import ops
+from .dispatch import load_backend
 from .errors import BackendUnavailableError
 from .media import Array, Pictures, Samples
 from .tables import normalization_table
@@ -37,8 +38,7 @@ def read_to_device(
 
     They are decoded into pinned memory where ``device`` is a CUDA one; ``CHUNK`` of them or more go in one copy, and
     the vectors at the end, when they are known. Without ``predecessors``, ``prev_luma`` stays empty. ``options`` are
-    those of ``read_samples``. The result is that of
-    :func:`upload_samples`.
+    those of ``read_samples``. The result is that of :func:`upload_samples`.
     """
     count = len(frame_ids)
     shapes: dict[str, tuple[int, ...]] = {
@@ -96,8 +96,26 @@ def to_device(array: Array, device: Any) -> torch.Tensor:
     return torch.tensor(array, device=device)
 
 
-def upload_together(device: torch.device, **arrays: Array) -> dict[str, torch.Tensor]:
+def send_plan(device: Any, group_edges: Array, exact: Array, known: Array, backend: str) -> Callable[[Any], Any]:
+    """Uploads what is known before anything is decoded, so that no stage after it need wait or copy.
+
+    Returns what makes the samples' bits of the estimated ones: ``exact``, int64 ``[N, hb, wb]``, where ``known``, bool
+    ``[N]``. The edges wait on the device for the stages that are given the same.
+    """
+    device = _resolve(device)
+    if device.type == "cuda" and backend in ("auto", "triton"):
+        load_backend("triton").send_edges(torch.from_numpy(group_edges), device)
+    if not known.any():
+        return lambda estimated: estimated
+    sent = upload_together(device, exact=exact, known=known[:, None, None])
+    if known.all():
+        return lambda _: sent["exact"]
+    return lambda estimated: torch.where(sent["known"], sent["exact"], estimated)
+
+
+def upload_together(device: Any, **arrays: Array) -> dict[str, torch.Tensor]:
     """Small arrays as tensors on a device, in one copy, for which the host does not wait."""
+    device = _resolve(device)
     sizes = [-(-array.nbytes // 16) * 16 for array in arrays.values()]
     host = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=device.type == "cuda")
     places = np.cumsum([0, *sizes]).tolist()
@@ -111,6 +129,16 @@ def upload_together(device: torch.device, **arrays: Array) -> dict[str, torch.Te
     }
 
 
+def _resolve(device: Any) -> torch.device:
+    """A device with its number, whatever becomes the current one; ``BackendUnavailableError`` where there is none."""
+    device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackendUnavailableError(f"{device} is a CUDA or ROCm device, and torch sees none")
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
 class _Upload:
     """Copies from the host to a device; to a CUDA one from pinned memory, on a stream of its own.
 
@@ -119,14 +147,8 @@ class _Upload:
     """
 
     def __init__(self, device: Any) -> None:
-        self.device = torch.device(device)
-        self.stream: Any = None
-        if self.device.type == "cuda":
-            if not torch.cuda.is_available():
-                raise BackendUnavailableError(f"{device} is a CUDA or ROCm device, and torch sees none")
-            if self.device.index is None:  # whatever becomes the current device meanwhile
-                self.device = torch.device("cuda", torch.cuda.current_device())
-            self.stream = torch.cuda.Stream(self.device)
+        self.device = _resolve(device)
+        self.stream: Any = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
     def __enter__(self) -> _Upload:
         return self

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import ops
-from .bits import exact_bits
+from .bits import exact_bits, merge_bits
 from .choose import score_inputs
 from .media import Array, Samples, VideoInfo
 from .tokens import CodecTokens
@@ -81,7 +82,7 @@ def trace_tokens(
         backend=backend,
     )
     exact, known = exact_bits(path, info, tokens.frame_ids, height, width, config, backend=backend)
-    residual, motion, bits = score_inputs(samples, exact, known, config, config.threads, backend)
+    residual, motion, bits = score_inputs(samples, config, config.threads, backend, partial(merge_bits, exact, known))
     how: dict[str, Any] = {"patch": config.patch, "threads": config.threads, "backend": backend}
     if config.score_mode == "change":
         scores = ops.change_scores(samples.luma, tokens.group_edges, **how)

@@ -9,15 +9,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from . import ops
 from .bits import source_name
 from .choose import Chooser
 from .config import CodecConfig
-from .dispatch import is_tensor, resolve_threads
+from .dispatch import resolve_threads
 from .limits import Deadline
-from .media import Array
 from .tokens import CodecTokens
 
 #: Called with the name of the stage, how much of it is done and how much there is.
@@ -95,7 +92,7 @@ def tokenize_video(
         motion_source=samples.motion_source,
         bits_source=source_name(choice.exact, config),
         exact_pictures=int(choice.exact.sum()),
-        substituted_frames=_host(samples.frame_ids)[samples.substituted],
+        substituted_frames=choice.substituted_frames,
         substitutes=samples.shown_ids[samples.substituted],
         missing_frames=info.missing_frames,
         sample_edges=choice.group_edges,
@@ -110,7 +107,3 @@ def device_module() -> ModuleType:
         return importlib.import_module("ov2_kernels.device")
     except ImportError as error:
         raise ImportError("device needs torch: pip install 'ov2_kernels[torch]'") from error
-
-
-def _host(array: Any) -> Array:
-    return np.asarray(array.cpu().numpy() if is_tensor(array) else array)

@@ -173,6 +173,7 @@ def test_the_operators_keep_their_promises(backend):
     pack = (inputs["frames"], selected, inputs["frame_ids"])
     for operator, arguments, options in [
         ("block_energies", planes, {"patch": PATCH}),
+        ("change_scores", (inputs["luma"], inputs["group_edges"]), {"patch": PATCH}),
         ("fuse_scores", (*energies, inputs["group_edges"]), {"weights": [1, 2, 3], "patch": PATCH}),
         ("select_blocks", (scores, inputs["group_edges"]), {"images_per_group": 3, "selection": "global"}),
         ("pack_canvases", pack, {"patch": PATCH}),

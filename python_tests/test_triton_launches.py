@@ -10,11 +10,23 @@ import pytest
 from ov2_kernels.tables import normalization_table
 
 from strategies import motion_fields, picture_pairs
-from triton_support import DEVICE, HAS_GPU, fake_tensor, interpreter, kernels, launch, python_dispatch, torch, triton
+from triton_support import (
+    DEVICE,
+    HAS_GPU,
+    device_module,
+    fake_tensor,
+    interpreter,
+    kernels,
+    launch,
+    python_dispatch,
+    torch,
+    torch_ops,
+    triton,
+)
 
 #: operators that only describe memory: no work for a device
 FREE = {"empty", "empty_like", "new_empty", "view", "detach", "alias", "slice", "as_strided", "_unsafe_view"}
-FREE |= {"device", "is_pinned", "_pin_memory"}
+FREE |= {"device", "is_pinned", "_pin_memory", "lift_fresh", "transpose", "expand"}
 
 
 class Counter(python_dispatch.TorchDispatchMode):
@@ -26,9 +38,34 @@ class Counter(python_dispatch.TorchDispatchMode):
         self.torch: list[str] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket.__name__ not in FREE:
+        key = "CompositeImplicitAutograd"
+        if func.namespace == "aten" and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key):
+            with self:  # it is what it is made of
+                return func.decompose(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ not in FREE and func.namespace != "ov2_kernels":
             self.torch.append(func.overloadpacket.__name__)
         return func(*args, **(kwargs or {}))
+
+    @property
+    def launches(self) -> list[str]:
+        """All that was counted."""
+        return self.triton + self.torch
+
+    def clear(self) -> None:
+        """Starts anew."""
+        self.triton.clear()
+        self.torch.clear()
+
+    def count_launches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hooks Triton's own launch functions, compiled and interpreted."""
+        for cls in (interpreter.InterpretedFunction, triton.runtime.JITFunction):
+
+            def run(function, *args, run=cls.run, **kwargs):
+                self.triton.append(function.__name__)
+                with torch._C._DisableTorchDispatch():  # the interpreter moves tensors about
+                    return run(function, *args, **kwargs)
+
+            monkeypatch.setattr(cls, "run", run)
 
 
 def run_pipeline(samples: dict[str, torch.Tensor], edges: torch.Tensor) -> torch.Tensor:
@@ -62,20 +99,13 @@ KERNELS += ["attenuate", "select"]  # select_blocks
 KERNELS += ["copy_blocks", "gather_patches"]  # pack_canvases, pack_pixel_values
 
 
-@pytest.mark.parametrize("edges", [[0, 1], [0, 9], [0, 1, 2, 5, 9], [*range(31)]])
+@pytest.mark.parametrize("edges", [[0, 1], [0, 9], [0, 1, 2, 5, 9], [*range(14)]])
 def test_nine_kernels_whatever_the_size(edges, monkeypatch):
     """As they run here: Triton's own launch functions are hooked."""
     samples = make_samples(edges[-1])
-    run_pipeline(samples, torch.tensor(edges))  # tables are uploaded once
+    run_pipeline(make_samples(1), torch.tensor([0, 1]))  # tables are uploaded once
     counter = Counter()
-    for cls in (interpreter.InterpretedFunction, triton.runtime.JITFunction):
-
-        def run(self, *args, run=cls.run, **kwargs):
-            counter.triton.append(self.__name__)
-            with torch._C._DisableTorchDispatch():  # the interpreter moves tensors about
-                return run(self, *args, **kwargs)
-
-        monkeypatch.setattr(cls, "run", run)
+    counter.count_launches(monkeypatch)
     fetched = []
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self, cpu=torch.Tensor.cpu: fetched.append(self) or cpu(self))
     host_edges = torch.tensor(edges)
@@ -83,35 +113,62 @@ def test_nine_kernels_whatever_the_size(edges, monkeypatch):
         run_pipeline(samples, host_edges)
     assert counter.triton == KERNELS
     assert set(counter.torch) <= ({"_to_copy"} if HAS_GPU else set())
-    assert len(counter.triton) + len(counter.torch) <= 12
+    assert len(counter.launches) <= 12
     assert fetched == [host_edges], "group_edges is all that may have to be fetched, once"
 
 
-def test_on_cuda_two_uploads_join_and_nothing_waits(monkeypatch):
+def test_on_cuda_edges_sent_ahead_serve_all_stages_and_nothing_waits(monkeypatch):
     """On tensors that pretend to be CUDA's: sizes and strides are all that a launcher looks at."""
     counter = Counter()
     monkeypatch.setattr(launch.Kernel, "__call__", lambda self, *args, **constants: counter.triton.append(self.name))
     monkeypatch.setattr(fake_tensor.FakeTensor, "data_ptr", lambda self: 0)
     pinned: list[torch.Tensor] = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
+    stream = SimpleNamespace(cuda_stream=0)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: stream)
     samples, edges = make_samples(9), torch.tensor([0, 1, 2, 5, 9])
     array = edges.numpy()
-    host = SimpleNamespace(numpy=lambda: array)
-    monkeypatch.setattr(
-        torch.Tensor, "cpu", lambda self: host if self is edges else pytest.fail("something is fetched")
-    )
+    for name, answer in (("cpu", edges), ("numpy", array)):
+
+        def only_edges(self, answer=answer):
+            return answer if self is edges else pytest.fail("something is fetched")
+
+        monkeypatch.setattr(torch.Tensor, name, only_edges)
     attenuation = sys.modules["ov2_kernels.triton.select_blocks"]._attenuation
     attenuation.cache_clear()
+    launch._sent.cache_clear()
     with fake_tensor.FakeTensorMode(allow_non_fake_inputs=True):
         pretended = {name: torch.empty_like(tensor, device="cuda") for name, tensor in samples.items()}
         assert all(isinstance(tensor, fake_tensor.FakeTensor) for tensor in pretended.values())
-        run_pipeline(pretended, edges)
-        counter.triton.clear()
+        run_pipeline(pretended, edges)  # tables are uploaded once
         pinned.clear()
-        with counter:
-            values = run_pipeline(pretended, edges)
+        with monkeypatch.context() as patch:
+            patch.setattr(device_module, "_resolve", lambda _: torch.device("cuda", 0))
+            patch.setattr(torch, "from_numpy", lambda _: edges)
+            stream.cuda_stream = 1
+            unknown = np.zeros(9, dtype=bool)
+            merge = device_module.send_plan("cuda", array, np.zeros((9, 2, 3), dtype=np.int64), unknown, "auto")
+        assert merge(edges) is edges
+        for stream.cuda_stream, uploads in ((1, []), (2, ["_to_copy"])):
+            counter.clear()
+            with counter:
+                values = run_pipeline(pretended, edges)
+            assert values.device.type == "cuda"
+            assert counter.triton == KERNELS
+            assert counter.torch == uploads, "only where they were sent on another stream"
     attenuation.cache_clear()
-    assert values.device.type == "cuda"
-    assert counter.triton == KERNELS
-    assert counter.torch == ["_to_copy", "_to_copy"], "the group edges, for two stages"
-    assert pinned == [edges, edges], "a copy from memory that is not pinned may wait"
+    launch._sent.cache_clear()
+    assert len(pinned) == 2, "a copy from elsewhere may wait"
+
+
+def test_auto_is_triton_for_what_lies_on_a_cuda_device(monkeypatch):
+    """Which operators choose what, on tensors that pretend; ``native`` would fetch them."""
+    names: list[str] = []
+    monkeypatch.setattr(launch.Kernel, "__call__", lambda self, *args, **constants: names.append(self.name))
+    monkeypatch.setattr(fake_tensor.FakeTensor, "data_ptr", lambda self: 0)
+    samples = make_samples(2)
+    with fake_tensor.FakeTensorMode(allow_non_fake_inputs=True):
+        planes = [torch.empty_like(samples[k], device="cuda") for k in ("luma", "prev_luma", "motion", "packet_bytes")]
+        results = torch_ops._execute("block_energies", tuple(planes), {"threads": 0, "backend": "auto", "patch": 2})
+    assert all(result.device.type == "cuda" for result in results)
+    assert names == KERNELS[:3]

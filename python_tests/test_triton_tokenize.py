@@ -6,11 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from ov2_kernels import CodecConfig, CodecTokens, native, tokenize_video
+from ov2_kernels import CodecConfig, CodecTokens, choose, native, tokenize_video
 
 from parity import assert_same
 from test_triton_launches import Counter
-from triton_support import DEVICE, HAS_GPU, device_module, interpreter, run_apart, torch, triton
+from triton_support import DEVICE, HAS_GPU, device_module, run_apart, torch, torch_ops
 
 CONFIG = CodecConfig(
     target_canvas=4, images_per_group=2, group_size=6, min_group_frames=3, max_pixels=8000, sampling="uniform"
@@ -118,30 +118,69 @@ def test_tokens_of_a_device_can_be_saved(pair, tmp_path):
     assert_same(CodecTokens.load(tmp_path / "out").canvases, pair[0].canvases)
 
 
-def test_nine_kernels_and_one_of_torch_from_samples_to_model_inputs(clip_path, monkeypatch):
-    """Between the stages torch puts the positions in order, and uploads all small arrays together, without a wait."""
-    counter, sent = Counter(), []
-    for cls in (interpreter.InterpretedFunction, triton.runtime.JITFunction):
+@pytest.fixture(scope="module")
+def tables(pair) -> None:
+    """What is uploaded once for all videos is there."""
+    pair[1].model_inputs(backend="triton")
 
-        def run(self, *args, run=cls.run, **kwargs):
-            counter.triton.append(self.__name__)
-            return run(self, *args, **kwargs)
 
-        monkeypatch.setattr(cls, "run", run)
-    together = device_module.upload_together
-    monkeypatch.setattr(
-        device_module,
-        "upload_together",
-        lambda device, **arrays: sent.append(sorted(arrays)) or together(device, **arrays),
-    )
-    tokens = tokenize_video(clip_path("h264_bframes"), CONFIG, backend="triton", device=DEVICE)
-    device_module._table("float32", DEVICE)  # uploaded once
+FUSED = ["motion_medians", "energies", "share_bits", "group_scales", "weigh"]
+CHANGE = ["measure_changes", "lift_by_median", "relate_to_place"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "unknown", "scoring", "merging"),
+    [
+        ({}, [], FUSED, []),
+        ({}, [1, 7], FUSED, ["where"]),
+        ({"bits_source": "estimated", "target_canvas": 2}, [], FUSED, []),
+        ({"score_mode": "change"}, [], CHANGE, []),
+    ],
+)
+def test_twelve_launches_at_most_and_no_wait_behind_the_last_picture(
+    clip_path, tables, monkeypatch, settings, unknown, scoring, merging
+):
+    """All of ``tokenize_video`` from when pictures are read, and the model inputs: kernels, torch's own, uploads."""
+    counter, uploads, fetched = Counter(), [], []
+    counter.count_launches(monkeypatch)
+    execute, together = torch_ops._execute, device_module.upload_together
+    read, exact_bits, cpu = device_module.read_to_device, choose.bits.exact_bits, torch.Tensor.cpu
+
+    def count_inside(*args):
+        with counter:  # an operator is called with the mode off
+            return execute(*args)
+
+    def read_and_start(*args, **options):
+        samples = read(*args, **options)
+        uploads.append("read")
+        counter.clear()
+        return samples
+
+    def hide(*args, **options):
+        bits, known = exact_bits(*args, **options)
+        known[unknown] = False
+        return bits, known
+
+    def send(device, **arrays):
+        uploads.append(sorted(arrays))
+        return together(device, **arrays)
+
+    monkeypatch.setattr(torch_ops, "_execute", count_inside)
+    monkeypatch.setattr(device_module, "read_to_device", read_and_start)
+    monkeypatch.setattr(device_module, "upload_together", send)
+    monkeypatch.setattr(choose.bits, "exact_bits", hide)
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: fetched.append(tuple(self.shape)) or cpu(self))
     with counter:
+        tokens = tokenize_video(clip_path("h264_bframes"), CONFIG, backend="triton", device=DEVICE, **settings)
         tokens.model_inputs(backend="triton")
-    assert len(counter.triton) == 9
-    assert sent == [["cu_seqlens", "image_grid_thw", "index"]]
-    uploads = ["_to_copy"] if HAS_GPU else []
-    assert [name for name in counter.torch if name not in ("pack_pixel_values", "transpose")] == [*uploads, "_to_copy"]
+    assert counter.triton == [*scoring, "attenuate", "select", "copy_blocks", "gather_patches"]
+    assert uploads[uploads.index("read") + 1 :] == [["cu_seqlens", "image_grid_thw", "index"]]
+    of_torch = [*merging, *(["_to_copy"] if HAS_GPU else []), "_to_copy"]  # the upload, the positions in order
+    assert counter.torch == of_torch
+    assert len(counter.triton) + len(merging) + 2 <= 12
+    assert set(fetched) == {tokens.group_edges.shape}, "the edges, which are on the host"
+    if unknown:
+        assert tokens.bits_source == "mixed"
 
 
 def test_copies_end_before_their_memory_is_given_away(monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import triton.language as tl
 
-from .launch import ceil_div, kernel, words
+from .launch import ceil_div, kernel, send_edges, words
 from .order_statistic import order_statistic
 
 DEAD_ZONE = tl.constexpr(4)
@@ -20,7 +20,7 @@ def change_scores(luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int =
     """
     n, height, width = luma.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
-    edges = group_edges.to(luma.device, non_blocking=True).contiguous()
+    edges = send_edges(group_edges, luma.device)
     luma = words(luma)
     changes = luma.new_empty((n, hb, wb))
     scores = torch.empty_like(changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import triton.language as tl
 
-from .launch import ceil_div, kernel, send
+from .launch import ceil_div, kernel, send_edges
 from .order_statistic import order_statistic
 
 
@@ -28,7 +28,7 @@ def fuse_scores(
     n, hb, wb = residual.shape
     groups = len(group_edges) - 1
     residual, motion_energy, bits = residual.contiguous(), motion_energy.contiguous(), bits.contiguous()
-    edges = send(group_edges, residual.device)
+    edges = send_edges(group_edges, residual.device)
     scales = residual.new_empty((groups, 3), dtype=torch.int64)
     scores = torch.empty_like(residual)
     group_scales(

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -122,11 +123,19 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A small tensor on a device, contiguous. From pinned memory, as a copy from elsewhere may wait for the stream."""
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True).contiguous()
+def send_edges(group_edges: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Group edges on a device, contiguous; stages that follow one another on a stream share one copy of the host's."""
+    if device.type != "cuda" or group_edges.device.type != "cpu":
+        return group_edges.to(device).contiguous()
+    return _sent(group_edges.numpy().tobytes(), device, torch.cuda.current_stream(device).cuda_stream)
+
+
+@lru_cache(maxsize=8)
+def _sent(edges: bytes, device: torch.device, stream: int) -> torch.Tensor:
+    """What another stream reads might not be there yet, so each has its own."""
+    host = torch.frombuffer(bytearray(edges), dtype=torch.int64)
+    # A copy from memory that is not pinned may wait for the stream.
+    return host.pin_memory().to(device, non_blocking=True)
 
 
 def words(plane: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from ..tables import attenuation_table
-from .launch import kernel, send
+from .launch import kernel, send_edges
 from .order_statistic import order_statistic
 
 
@@ -34,7 +34,7 @@ def select_blocks(
     lengths = np.diff(group_edges.cpu().numpy())
     images_per_group = min(images_per_group, int(lengths.max()))
     canvases = int(np.minimum(lengths, images_per_group).sum())
-    edges = send(group_edges, scores.device)
+    edges = send_edges(group_edges, scores.device)
     table = _attenuation(blocks, scores.device)
     attenuated = torch.empty_like(scores, memory_format=torch.contiguous_format)
     mass = scores.new_empty((n,), dtype=torch.int64)
