@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from ov2_kernels import CodecConfig, ops, tokenize_video
 from ov2_kernels.bits import exact_bits, merge_bits
+from ov2_kernels.choose import plan
 from ov2_kernels.geometry import canvas_size
 
 from event_measures import Kept
@@ -69,22 +70,7 @@ class Footage:
 
     def select(self, config: CodecConfig) -> Kept:
         """What ``tokenize_video`` keeps."""
-        frame_ids, start = ops.sample_frames(
-            self.info,
-            max_samples=config.max_samples,
-            sampling=config.sampling,
-            avoid_keyframes=config.avoid_keyframes,
-        )
-        group_edges = ops.partition_groups(
-            self.info,
-            frame_ids,
-            start,
-            partition=config.partition,
-            max_groups=config.max_groups,
-            group_size=config.group_size,
-            min_group_frames=config.min_group_frames,
-            max_group_frames=config.max_group_frames,
-        )
+        frame_ids, group_edges = plan(self.info, config)
         if config.score_mode == "change":
             scores = ops.change_scores(self.luma[frame_ids], group_edges, threads=self.threads)
         else:

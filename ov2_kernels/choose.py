@@ -99,27 +99,7 @@ class Chooser:
 
     def _by_score(self) -> Choice:
         config, info = self.config, self.info
-        frame_ids, range_start = ops.sample_frames(
-            info,
-            max_samples=config.max_samples,
-            sampling=config.sampling,
-            avoid_keyframes=config.avoid_keyframes,
-            start_time=config.start_time,
-            end_time=config.end_time,
-            sample_fps=config.sample_fps,
-            backend=self.backend,
-        )
-        edges = ops.partition_groups(
-            info,
-            frame_ids,
-            range_start,
-            partition=config.partition,
-            max_groups=config.max_groups,
-            group_size=config.group_size,
-            min_group_frames=config.min_group_frames,
-            max_group_frames=config.max_group_frames,
-            backend=self.backend,
-        )
+        frame_ids, edges = plan(info, config, self.backend)
         self.lap("plan")
         tell = self._tell("bits", len(frame_ids))
         exact, known = bits.exact_bits(
@@ -234,6 +214,32 @@ class Chooser:
         kinds = np.where(first, "I", "P")
         substituted = frame_ids[samples.substituted]
         return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known, substituted)
+
+
+def plan(info: VideoInfo, config: CodecConfig, backend: str = "auto") -> tuple[Array, Array]:
+    """The frames to look at, int64 ``[N]``, and the edges of their groups, int64 ``[groups + 1]``."""
+    frame_ids, range_start = ops.sample_frames(
+        info,
+        max_samples=config.max_samples,
+        sampling=config.sampling,
+        avoid_keyframes=config.avoid_keyframes,
+        start_time=config.start_time,
+        end_time=config.end_time,
+        sample_fps=config.sample_fps,
+        backend=backend,
+    )
+    edges = ops.partition_groups(
+        info,
+        frame_ids,
+        range_start,
+        partition=config.partition,
+        max_groups=config.max_groups,
+        group_size=config.group_size,
+        min_group_frames=config.min_group_frames,
+        max_group_frames=config.max_group_frames,
+        backend=backend,
+    )
+    return frame_ids, edges
 
 
 def score_inputs(

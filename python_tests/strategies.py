@@ -66,3 +66,53 @@ def random_scores(seed: int, n: int, hb: int, wb: int, kind: str) -> Array:
 
 
 SCORE_KINDS = st.sampled_from(["spread", "ties", "zero", "largest"])
+
+#: the positional arguments of a stage, and those by name
+Inputs = tuple[tuple[Array, ...], dict[str, Any]]
+
+
+@st.composite
+def energy_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 5), grids: Any = GRIDS) -> Inputs:
+    """Of ``block_energies``."""
+    seed, n, patch, grid = draw(SEEDS), draw(st.sampled_from(samples)), draw(PATCHES), draw(grids)
+    height, width = 2 * patch * grid[0], 2 * patch * grid[1]
+    luma, prev = picture_pairs(seed, n, height, width, draw(PICTURE_KINDS))
+    motion = motion_fields(seed, n, height, width, draw(MOTION_KINDS))
+    packet_bytes = np.full(n, draw(st.sampled_from([0, 1, 977, 50_000_000])), dtype=np.int64)
+    return (luma, prev, motion, packet_bytes), {"patch": patch}
+
+
+@st.composite
+def change_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 3, 11), grids: Any = GRIDS) -> Inputs:
+    """Of ``change_scores``: noise of so many grey levels."""
+    n, patch, grid = draw(st.sampled_from(samples)), draw(PATCHES), draw(grids)
+    shape = (n, 2 * patch * grid[0], 2 * patch * grid[1])
+    high = draw(st.sampled_from([1, 5, 6, 40, 256]))
+    luma = np.random.default_rng(draw(SEEDS)).integers(0, high, shape, dtype=np.uint8)
+    return (luma, draw(group_edges(n))), {"patch": patch}
+
+
+WEIGHTS = st.sampled_from(
+    [(256, 256, 256), (0, 256, 0), (1, 2, 3), (32767, 0, 0), (0, 0, 32767), (10922, 10922, 10923)]
+)
+
+
+@st.composite
+def fusion_inputs(draw: st.DrawFn) -> Inputs:
+    """Of ``fuse_scores``."""
+    n, grid = draw(st.sampled_from([1, 2, 3, 11])), draw(GRIDS)
+    high = draw(st.sampled_from([1, 4, 5000, 2**31 - 1]))
+    rng = np.random.default_rng(draw(SEEDS))
+    residual, motion = (rng.integers(0, high, (n, *grid)).astype(np.int32) for _ in range(2))
+    bits = rng.integers(0, high * 1000, (n, *grid))
+    options = {"weights": draw(WEIGHTS), "patch": draw(PATCHES)}
+    return (residual, motion, bits, draw(group_edges(n))), options
+
+
+@st.composite
+def selection_inputs(draw: st.DrawFn) -> Inputs:
+    """Of ``select_blocks``."""
+    n = draw(st.sampled_from([1, 2, 3, 4, 13]))
+    scores = random_scores(draw(SEEDS), n, *draw(GRIDS), draw(SCORE_KINDS))
+    options = {"images_per_group": draw(st.integers(1, 6)), "selection": draw(st.sampled_from(["stretches", "global"]))}
+    return (scores, draw(group_edges(n))), options

@@ -9,27 +9,15 @@ from hypothesis import strategies as st
 from ov2_kernels import native, ops, reference
 
 from parity import assert_same
-from strategies import GRIDS, MOTION_KINDS, PATCHES, PICTURE_KINDS, SEEDS, motion_fields, non_contiguous, picture_pairs
+from strategies import energy_inputs, motion_fields, non_contiguous, picture_pairs
 
 
 @settings(deadline=None, max_examples=150)
-@given(
-    seed=SEEDS,
-    n=st.sampled_from([1, 2, 5]),
-    patch=PATCHES,
-    grid=GRIDS,
-    pictures=PICTURE_KINDS,
-    vectors=MOTION_KINDS,
-    packet_bytes=st.sampled_from([0, 1, 977, 50_000_000]),
-    threads=st.sampled_from([1, 3]),
-)
-def test_native_equals_the_reference(seed, n, patch, grid, pictures, vectors, packet_bytes, threads):
-    height, width = 2 * patch * grid[0], 2 * patch * grid[1]
-    luma, prev = picture_pairs(seed, n, height, width, pictures)
-    motion = motion_fields(seed, n, height, width, vectors)
-    sizes = np.full(n, packet_bytes, dtype=np.int64)
-    got = native.block_energies(luma, prev, motion, sizes, patch=patch, threads=threads)
-    assert_same(got, reference.block_energies(luma, prev, motion, sizes, patch=patch))
+@given(inputs=energy_inputs(), threads=st.sampled_from([1, 3]))
+def test_native_equals_the_reference(inputs, threads):
+    arrays, options = inputs
+    got = native.block_energies(*arrays, **options, threads=threads)
+    assert_same(got, reference.block_energies(*arrays, **options))
 
 
 def test_non_contiguous_inputs():

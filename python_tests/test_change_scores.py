@@ -9,26 +9,16 @@ from hypothesis import strategies as st
 from ov2_kernels import native, ops, reference
 
 from parity import assert_same
-from strategies import GRIDS, PATCHES, SEEDS, group_edges, non_contiguous
+from strategies import change_inputs, non_contiguous
 
 
 @settings(deadline=None, max_examples=150)
-@given(
-    data=st.data(),
-    seed=SEEDS,
-    n=st.sampled_from([1, 2, 3, 11]),
-    grid=GRIDS,
-    patch=PATCHES,
-    spread=st.sampled_from([1, 5, 6, 40, 256]),
-    threads=st.sampled_from([1, 3]),
-)
-def test_native_equals_the_reference(data, seed, n, grid, patch, spread, threads):
-    rng = np.random.default_rng(seed)
-    luma = rng.integers(0, spread, (n, 2 * patch * grid[0], 2 * patch * grid[1]), dtype=np.uint8)
-    edges = data.draw(group_edges(n))
-    got = native.change_scores(luma, edges, patch=patch, threads=threads)
-    assert_same(got, reference.change_scores(luma, edges, patch=patch))
-    assert_same(native.change_scores(non_contiguous(luma), edges, patch=patch, threads=threads), got)
+@given(inputs=change_inputs(), threads=st.sampled_from([1, 3]))
+def test_native_equals_the_reference(inputs, threads):
+    (luma, edges), options = inputs
+    got = native.change_scores(luma, edges, **options, threads=threads)
+    assert_same(got, reference.change_scores(luma, edges, **options))
+    assert_same(native.change_scores(non_contiguous(luma), edges, **options, threads=threads), got)
     assert not got[edges[:-1]].any(), "the first sample of a group is no candidate"
 
 

@@ -5,34 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from ov2_kernels import native, ops, reference
 
 from parity import assert_same
-from strategies import GRIDS, PATCHES, SEEDS, group_edges
+from strategies import fusion_inputs
 
 
 @settings(deadline=None, max_examples=200)
-@given(
-    data=st.data(),
-    seed=SEEDS,
-    n=st.sampled_from([1, 2, 3, 11]),
-    grid=GRIDS,
-    patch=PATCHES,
-    high=st.sampled_from([1, 4, 5000, 2**31 - 1]),
-    weights=st.sampled_from(
-        [(256, 256, 256), (0, 256, 0), (1, 2, 3), (32767, 0, 0), (0, 0, 32767), (10922, 10922, 10923)]
-    ),
-)
-def test_native_equals_the_reference(data, seed, n, grid, patch, high, weights):
-    rng = np.random.default_rng(seed)
-    residual = rng.integers(0, high, (n, *grid)).astype(np.int32)
-    motion = rng.integers(0, high, (n, *grid)).astype(np.int32)
-    bits = rng.integers(0, high * 1000, (n, *grid))
-    edges = data.draw(group_edges(n))
-    got = native.fuse_scores(residual, motion, bits, edges, weights=weights, patch=patch, threads=2)
-    assert_same(got, reference.fuse_scores(residual, motion, bits, edges, weights=weights, patch=patch))
-    assert not got[edges[:-1]].any(), "the first sample of a group is no candidate"
+@given(fusion_inputs())
+def test_native_equals_the_reference(inputs):
+    arrays, options = inputs
+    got = native.fuse_scores(*arrays, **options, threads=2)
+    assert_same(got, reference.fuse_scores(*arrays, **options))
+    assert not got[arrays[-1][:-1]].any(), "the first sample of a group is no candidate"
     assert got.min() >= 0
 
 

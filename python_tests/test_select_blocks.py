@@ -5,35 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from ov2_kernels import native, ops, reference
 
 from parity import assert_same
-from strategies import GRIDS, SCORE_KINDS, SEEDS, group_edges, random_scores
+from strategies import selection_inputs
 
 
 @settings(deadline=None, max_examples=250)
-@given(
-    data=st.data(),
-    seed=SEEDS,
-    n=st.sampled_from([1, 2, 3, 4, 13]),
-    grid=GRIDS,
-    kind=SCORE_KINDS,
-    images_per_group=st.integers(1, 6),
-    selection=st.sampled_from(["stretches", "global"]),
-)
-def test_native_equals_the_reference(data, seed, n, grid, kind, images_per_group, selection):
-    scores = random_scores(seed, n, *grid, kind)
-    edges = data.draw(group_edges(n))
-    options = {"images_per_group": images_per_group, "selection": selection}
+@given(selection_inputs())
+def test_native_equals_the_reference(inputs):
+    (scores, edges), options = inputs
     got = native.select_blocks(scores, edges, threads=2, **options)
     assert_same(got, reference.select_blocks(scores, edges, **options))
-    blocks = grid[0] * grid[1]
-    assert len(got) == np.minimum(np.diff(edges), images_per_group).sum()
+    blocks = scores[0].size
+    lengths = np.minimum(np.diff(edges), options["images_per_group"])
+    assert len(got) == lengths.sum()
     assert (np.diff(got, axis=1) > 0).all(), "raster order, and no block twice"
     assert len(np.unique(got)) == got.size
-    first = np.cumsum([0, *np.minimum(np.diff(edges), images_per_group)[:-1]])
-    assert_same(got[first], edges[:-1, None] * blocks + np.arange(blocks))
+    assert_same(got[np.cumsum(lengths) - lengths], edges[:-1, None] * blocks + np.arange(blocks))
 
 
 def test_stretches_of_equal_mass_spread_over_time():

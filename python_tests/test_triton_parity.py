@@ -14,17 +14,16 @@ from ov2_kernels.tables import normalization_table
 
 from parity import assert_same
 from strategies import (
-    GRIDS,
-    MOTION_KINDS,
     PATCHES,
-    PICTURE_KINDS,
-    SCORE_KINDS,
     SEEDS,
-    group_edges,
+    change_inputs,
+    energy_inputs,
+    fusion_inputs,
     motion_fields,
     non_contiguous,
     picture_pairs,
     random_scores,
+    selection_inputs,
 )
 from triton_support import KERNELS, kernels, needs_interpreter, only_last_program, sanitized, to_device, to_numpy, torch
 
@@ -41,20 +40,10 @@ def check(name: str, *arrays, **options) -> np.ndarray | tuple[np.ndarray, ...]:
 
 
 @settings(deadline=None, max_examples=25)
-@given(
-    seed=SEEDS,
-    n=st.sampled_from([1, 3]),
-    patch=PATCHES,
-    grid=SMALL_GRIDS,
-    pictures=PICTURE_KINDS,
-    vectors=MOTION_KINDS,
-    packet_bytes=st.sampled_from([0, 1, 977, 50_000_000]),
-)
-def test_block_energies(seed, n, patch, grid, pictures, vectors, packet_bytes):
-    height, width = 2 * patch * grid[0], 2 * patch * grid[1]
-    luma, prev = picture_pairs(seed, n, height, width, pictures)
-    motion = motion_fields(seed, n, height, width, vectors)
-    check("block_energies", luma, prev, motion, np.full(n, packet_bytes, dtype=np.int64), patch=patch)
+@given(energy_inputs(samples=(1, 3), grids=SMALL_GRIDS))
+def test_block_energies(inputs):
+    arrays, options = inputs
+    check("block_energies", *arrays, **options)
 
 
 @pytest.mark.parametrize("patch", [6, 14, 16, 18])
@@ -84,36 +73,17 @@ def test_medians_of_long_frames_and_at_the_ends_of_the_type():
 
 
 @settings(deadline=None, max_examples=40)
-@given(
-    data=st.data(),
-    seed=SEEDS,
-    n=st.sampled_from([1, 2, 3, 11]),
-    grid=GRIDS,
-    patch=PATCHES,
-    high=st.sampled_from([1, 4, 5000, 2**31 - 1]),
-    weights=st.sampled_from([(256, 256, 256), (0, 256, 0), (1, 2, 3), (32767, 0, 0), (0, 0, 32767)]),
-)
-def test_fuse_scores(data, seed, n, grid, patch, high, weights):
-    rng = np.random.default_rng(seed)
-    residual = rng.integers(0, high, (n, *grid)).astype(np.int32)
-    motion = rng.integers(0, high, (n, *grid)).astype(np.int32)
-    bits = rng.integers(0, high * 1000, (n, *grid))
-    check("fuse_scores", residual, motion, bits, data.draw(group_edges(n)), weights=weights, patch=patch)
+@given(fusion_inputs())
+def test_fuse_scores(inputs):
+    arrays, options = inputs
+    check("fuse_scores", *arrays, **options)
 
 
 @settings(deadline=None, max_examples=25)
-@given(
-    data=st.data(),
-    seed=SEEDS,
-    n=st.sampled_from([1, 2, 3, 9]),
-    grid=SMALL_GRIDS,
-    patch=PATCHES,
-    spread=st.sampled_from([1, 6, 40, 256]),
-)
-def test_change_scores(data, seed, n, grid, patch, spread):
-    rng = np.random.default_rng(seed)
-    luma = rng.integers(0, spread, (n, 2 * patch * grid[0], 2 * patch * grid[1]), dtype=np.uint8)
-    check("change_scores", luma, data.draw(group_edges(n)), patch=patch)
+@given(change_inputs(samples=(1, 2, 3, 9), grids=SMALL_GRIDS))
+def test_change_scores(inputs):
+    arrays, options = inputs
+    check("change_scores", *arrays, **options)
 
 
 @pytest.mark.parametrize(("n", "grid", "patch"), [(3, (13, 21), 2), (4, (2, 2), 18), (40, (1, 2), 6)])
@@ -137,19 +107,10 @@ def test_fuse_scores_of_many(shape, edges):
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    data=st.data(),
-    seed=SEEDS,
-    n=st.sampled_from([1, 2, 3, 4, 13]),
-    grid=GRIDS,
-    kind=SCORE_KINDS,
-    images_per_group=st.integers(1, 6),
-    selection=st.sampled_from(["stretches", "global"]),
-)
-def test_select_blocks(data, seed, n, grid, kind, images_per_group, selection):
-    scores = random_scores(seed, n, *grid, kind)
-    edges = data.draw(group_edges(n))
-    check("select_blocks", scores, edges, images_per_group=images_per_group, selection=selection)
+@given(selection_inputs())
+def test_select_blocks(inputs):
+    arrays, options = inputs
+    check("select_blocks", *arrays, **options)
 
 
 @pytest.mark.parametrize("kind", ["spread", "ties", "zero", "largest"])
