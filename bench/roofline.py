@@ -1,12 +1,13 @@
 """What the kernels can reach on GPUs that are not here: python bench/roofline.py [--samples N] [--size HxW]
 
-Each kernel is compiled for each device. ``memory`` is the time that the bytes it must move take at the device's full
-bandwidth: a bound. ``issue`` is about the time that its instructions take if every scheduler issues one in each cycle:
-those in the binary, with its longest pass or loop taken as often as the sizes say. ``best`` is the largest share of
-the bandwidth that is left to hope for: memory time over the largest of memory time, issue time and ``--floor``, the
-time of a launch that does nothing (an assumption here; bench/gpu.py measures it). A kernel that moves its bytes in less
-than 70% of the floor cannot be at 70% of the bandwidth, however it is written: those are listed. No time here was
-measured. ``occ`` is the share of a multiprocessor's warps that can be resident.
+Each kernel is compiled for each device. Under the device's name stand the millions of instructions that its warps
+execute together: about those in the binary, with its longest pass or loop taken as often as the sizes say. ``memory``
+is the time that the bytes it must move take at the device's full bandwidth: a bound. ``issue`` is about the time that
+the instructions take if every scheduler issues one in each cycle. ``best`` is the largest share of the bandwidth that
+is left to hope for: memory time over the largest of memory time, issue time and ``--floor``, the time of a launch that
+does nothing (an assumption here; bench/gpu.py measures it). A kernel that moves its bytes in less than 70% of the floor
+cannot be at 70% of the bandwidth, however it is written: those are listed. No time here was measured. ``occ`` is the
+share of a multiprocessor's warps that can be resident.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ def occupancy(binary: Binary, device: Device) -> float:
     return min(PROGRAMS, WARPS // warps, by_registers, by_shared) * warps / WARPS
 
 
-def bounds(binary: Binary, device: Device, amount: Work) -> tuple[float, float]:
-    """Seconds that moving the bytes and issuing the instructions take at best."""
+def bounds(binary: Binary, device: Device, amount: Work) -> tuple[float, float, float]:
+    """Instructions of all warps, and the seconds that moving the bytes and issuing those take at best."""
     per_warp = binary.instructions + (binary.longest_pass or binary.longest_loop) * (amount.trips - 1)
     issued = per_warp * amount.programs * binary.threads / 32
     # Few programs leave multiprocessors idle.
     busy = min(device.multiprocessors, amount.programs)
-    return amount.bytes / device.bytes_per_second, issued / (busy * SCHEDULERS * device.hertz)
+    return issued, amount.bytes / device.bytes_per_second, issued / (busy * SCHEDULERS * device.hertz)
 
 
 def chosen(binary: Binary) -> bool:
@@ -88,13 +89,13 @@ def report(samples: int, height: int, width: int, binaries: list[Binary], floor:
         row = f"{name:15}{amount.bytes / 1e6:8.2f}"
         for device in DEVICES:
             binary = next(b for b in binaries if b.kernel == name and b.target == device.target)
-            memory, issue = bounds(binary, device, amount)
+            issued, memory, issue = bounds(binary, device, amount)
             sums[device.name][0] += memory
             sums[device.name][1] += max(memory, issue, floor)
             if memory < GOAL * floor:
                 small[device.name].append(name)
-            row += f"{'':12}{binary.registers:5}{occupancy(binary, device):5.0%}{memory * 1e6:8.2f}{issue * 1e6:7.1f}"
-            row += f"{memory / max(memory, issue, floor):5.0%}"
+            used = f"{issued / 1e6:12.2f}{binary.registers:5}{occupancy(binary, device):5.0%}"
+            row += f"{used}{memory * 1e6:8.2f}{issue * 1e6:7.1f}{memory / max(memory, issue, floor):5.0%}"
         print(row)
     print(f"{'all':23}" + "".join(f"{'':22}{memory * 1e6:8.2f}{'':12}" for memory, _ in sums.values()))
     for device in DEVICES:

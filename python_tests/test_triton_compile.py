@@ -88,6 +88,9 @@ def test_float_arithmetic_is_ieee(binaries):
                 assert operation.startswith(".rn") or b["kernel"] != "rotate", (b["kernel"], operation)
         elif b["kernel"] == "rotate":
             assert not re.search(r"\bv_(?:pk_)?(?:fma|mad|fmac)_f", b["assembly"]), b["form"]
+        elif b["kernel"] == "energies":
+            # The hardware's root may be off by one unit: two exact remainders put it right.
+            assert re.search(r"v_sqrt_f32(?:(?:.*\n){1,12}?.*v_fma_f32){2}", b["assembly"]), b["form"]
     roots = [b["assembly"] for b in binaries if b["kernel"] == "energies" and b["target"].startswith("cuda")]
     assert len(roots) == 3
     assert all("sqrt.rn.f32" in code for code in roots)
