@@ -84,7 +84,7 @@ def upload_samples(samples: Samples, device: Any) -> Samples:
     tensors: dict[str, Any] = {}
     with _Upload(device) as upload:
         for name in _UPLOADED:
-            source = torch.from_numpy(getattr(samples, name))
+            source = torch.from_numpy(np.asarray(getattr(samples, name)))
             tensors[name] = upload.device_memory(source.shape, source.dtype)
             for first in range(0, len(source), CHUNK):
                 upload.copy(tensors[name][first : first + CHUNK], source[first : first + CHUNK])
