@@ -424,7 +424,7 @@ def test_a_header_of_huge_pictures_costs_nothing(clip_path, tmp_path):
         "VideoTooLargeError",
     ]
     for row in rows:
-        assert int(row[1]) < 40, "MB"
+        assert int(row[1]) < 100, "MB; such a picture takes 400 or more"
         assert int(row[2]) < 3, "s"
 
 
@@ -434,7 +434,7 @@ def test_work_ends_in_time(tmp_path):
         start = time.monotonic()
         with pytest.raises(errors.VideoCancelledError, match=r"long\.mp4: given up.* max_wall_seconds") as caught:
             tokenize_video(path, max_wall_seconds=0.05, threads=1, backend=backend)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 3
         assert isinstance(caught.value, TimeoutError)
     with pytest.raises(errors.VideoCancelledError):
         tokenize_frames(path, limits=Limits(max_wall_seconds=0.01))

@@ -95,6 +95,11 @@ void Log::receive(void* context, int level, const char* format, va_list argument
 
 void Log::add(void* context, int level, const char* format, va_list arguments) {
     std::lock_guard lock(mutex_);
+    // Some lines come in pieces, of which the last ends the line.
+    bool goes_on = unfinished_ != nullptr && unfinished_ == context;
+    size_t end = std::strlen(format);
+    unfinished_ = end == 0 || format[end - 1] != '\n' ? context : nullptr;
+    if (goes_on) return;
     bool full = lines_.size() >= kMostLines;
     dropped_ += full;
     if (full && level > AV_LOG_ERROR) return;

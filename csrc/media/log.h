@@ -44,6 +44,7 @@ class Log {
     mutable std::mutex mutex_;
     std::vector<LogLine> lines_;
     int64_t dropped_ = 0;
+    const void* unfinished_ = nullptr;  // whose line goes on
     std::string last_error_;
     std::string refused_size_;
     Log* outer_;

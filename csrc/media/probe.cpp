@@ -12,6 +12,8 @@
 namespace ov2::media {
 namespace {
 
+constexpr AVRational kUnknownRate{25, 1};
+
 std::string text(double value) {
     char buffer[32];
     std::snprintf(buffer, sizeof buffer, "%.10g", value);
@@ -39,7 +41,9 @@ void check_duration(PacketTable& table, const std::string& path, const Limits& l
         if (usable && seconds <= limits.max_source_seconds) return;
         if (limits.salvage) {
             table.has_timestamps = false;
-            seconds = counted;
+            // The rate may be made of the same times.
+            if (counted > limits.max_source_seconds) table.frame_rate = kUnknownRate;
+            seconds = static_cast<double>(table.size.size()) / av_q2d(table.frame_rate);
         }
     }
     if (!(seconds <= limits.max_source_seconds)) {
@@ -100,7 +104,7 @@ PacketTable probe(const std::string& path, const Limits& limits) {
     table.frame_rate = table.has_timestamps ? stream->avg_frame_rate : demuxer.stated_frame_rate();
     if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0)
         table.frame_rate = demuxer.stated_frame_rate();
-    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = AVRational{25, 1};
+    if (table.frame_rate.num <= 0 || table.frame_rate.den <= 0) table.frame_rate = kUnknownRate;
     check_duration(table, path, limits);
 
     if (table.has_timestamps) {

@@ -162,7 +162,7 @@ def _open_container(file: BinaryIO, path: str, limits: Limits, options: dict[str
         file.seek(0)
         source = _Bytes(file, path, limits)
         options_ = {**options, "format_whitelist": containers, "protocol_whitelist": "none"}
-        container = av.open(source, options=options_)
+        container = av.open(source, options=options_, metadata_errors="replace")
         source.opened = True
         return container
 

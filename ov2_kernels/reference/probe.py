@@ -51,8 +51,11 @@ def probe(path: str | os.PathLike[str], *, limits: Limits | None = None) -> Vide
         has_timestamps = video.container.format.name != "avi" and forwards and all(pts is not None for pts, *_ in rows)
         # Without timestamps the average is the demuxer's guess, and what the bitstream states is better.
         rate = (has_timestamps and stream.average_rate) or stream.guessed_rate or Fraction(25)
-        has_timestamps = has_timestamps and _usable([pts for pts, *_ in rows], stream.time_base, rate, path, limits)
-        limits.check(path, "max_source_seconds", 0.0 if has_timestamps else float(len(rows) / rate))
+        timed = has_timestamps
+        has_timestamps = timed and _usable([pts for pts, *_ in rows], stream.time_base, path, limits)
+        if timed and not has_timestamps and len(rows) / Fraction(rate) > limits.max_source_seconds:
+            rate = Fraction(25)  # the rate may be made of the same times
+        limits.check(path, "max_source_seconds", 0.0 if has_timestamps else float(len(rows) / Fraction(rate)))
         if has_timestamps:
             rows.sort(key=lambda row: row[:2])
         time_base = stream.time_base if has_timestamps else 1 / Fraction(rate)
@@ -84,7 +87,7 @@ def probe(path: str | os.PathLike[str], *, limits: Limits | None = None) -> Vide
     )
 
 
-def _usable(pts: list[int], time_base: Fraction, rate: Fraction, path: str, limits: Limits) -> bool:
+def _usable(pts: list[int], time_base: Fraction, path: str, limits: Limits) -> bool:
     """Whether times can be used: they make no video longer than the limits, which raises unless all is salvaged."""
     seconds = (max(pts) - min(pts)) * time_base
     if seconds <= limits.max_source_seconds and (max(pts) - min(pts)) * time_base.numerator < 4 * 10**18:
