@@ -251,7 +251,7 @@ Geometry geometry(const py::array& planes, int64_t patch) {
 }
 
 py::tuple packed_canvases(const Geometry& g, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
-                          int threads, const kernels::CopyBlock& copy_block) {
+                          int threads, const kernels::CopyBlocks& copy_blocks) {
     require_shape(frame_ids, "frame_ids", {g.frames});
     require_selected(selected, g);
     py::ssize_t count = selected.shape(0);
@@ -261,7 +261,7 @@ py::tuple packed_canvases(const Geometry& g, const Array<int64_t>& selected, con
     int32_t* position_data = positions.mutable_data();
     {
         py::gil_scoped_release release;
-        kernels::pack_canvases(g, copy_block, selected.data(), count, frame_ids.data(), threads, canvas_data,
+        kernels::pack_canvases(g, copy_blocks, selected.data(), count, frame_ids.data(), threads, canvas_data,
                                position_data);
     }
     return py::make_tuple(canvases, positions);

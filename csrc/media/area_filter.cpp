@@ -127,11 +127,13 @@ inline void dot_row(const int16_t* values, const int* first, const int16_t* weig
                     int64_t chunks, uint8_t* __restrict out) {
     int x = 0;
 #if defined(__SSE2__)
-    for (; x + 8 <= outputs; x += 8) {
+    while (x + 2 <= outputs && outputs >= 8) {
+        x = std::min(x, (outputs - 8) & ~1);  // the last eight may overlap those before
         const int16_t* w = weights + 4 * x * chunks;
         __m128i words = _mm_packs_epi32(dot_four(values, first + x, w, chunks),
                                         dot_four(values, first + x + 4, w + 16 * chunks, chunks));
         _mm_storel_epi64(reinterpret_cast<__m128i*>(out + x), _mm_packus_epi16(words, words));
+        x += 8;
     }
 #endif
     for (; x < outputs; ++x) {

@@ -331,11 +331,11 @@ py::tuple converted_canvases(const media::KeptColors& colors, const Array<uint8_
     require_luma(colors, luma);
     kernels::Geometry g = geometry(luma, patch);
     const uint8_t* from = luma.data();
-    return packed_canvases(g, selected, frame_ids, threads,
-                           [&colors, from, g](int64_t sample, int64_t y, int64_t x, uint8_t* to) {
-                               colors.convert(sample, from + sample * g.pixels(),
-                                              {x * g.block(), y * g.block(), g.block(), g.block()}, to);
-                           });
+    auto convert = [&colors, from, g](int64_t sample, int64_t y, int64_t x, int64_t count, uint8_t* to) {
+        media::Area area{x * g.block(), y * g.block(), count * g.block(), g.block()};
+        colors.convert(sample, from + sample * g.pixels(), area, to);
+    };
+    return packed_canvases(g, selected, frame_ids, threads, convert);
 }
 
 py::dict ffmpeg_versions() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 #include "simd.h"
 
@@ -68,13 +67,27 @@ ColorMatrix color_matrix(AVColorSpace space, bool full_range, int coded_height) 
 
 void convert_row(const ColorMatrix& matrix, const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int width,
                  uint8_t* rgb, int64_t step) {
+    constexpr int kPart = 64;  // a whole number of vectors, whatever their size
+    uint8_t planes[3][kPart] = {};
+    uint8_t pixels[3 * kPart];
+    int x = 0;
     if (step == 3) {
-        convert_adjacent(matrix, y, cb, cr, width, rgb);
-        return;
+        x = width / kPart * kPart;
+        convert_adjacent(matrix, y, cb, cr, x, rgb);
     }
-    std::vector<uint8_t> row(static_cast<size_t>(3 * width));
-    convert_adjacent(matrix, y, cb, cr, width, row.data());
-    for (int x = 0; x < width; ++x, rgb += step) std::memcpy(rgb, row.data() + 3 * x, 3);
+    for (; x < width; x += kPart) {
+        int count = std::min(kPart, width - x);
+        std::memcpy(planes[0], y + x, static_cast<size_t>(count));
+        std::memcpy(planes[1], cb + x, static_cast<size_t>(count));
+        std::memcpy(planes[2], cr + x, static_cast<size_t>(count));
+        convert_adjacent(matrix, planes[0], planes[1], planes[2], count <= kPart / 2 ? kPart / 2 : kPart,
+                         pixels);
+        if (step == 3) {
+            std::memcpy(rgb + 3 * x, pixels, static_cast<size_t>(3 * count));
+        } else {
+            for (int i = 0; i < count; ++i) std::memcpy(rgb + (x + i) * step, pixels + 3 * i, 3);
+        }
+    }
 }
 
 }  // namespace ov2::media
