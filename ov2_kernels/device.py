@@ -185,16 +185,18 @@ def model_inputs(
     count, height, width, _ = canvases.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
     index = np.arange(count * hb * wb).reshape(count, -1)
-    small_tensors = upload_together(canvases.device, index=index, **small)
-    chosen = small_tensors.pop("index")
-    table = _table(dtype, canvases.device)
+    small_tensors = upload_together(canvases.device, index=index, table=_table(dtype), **small)
+    chosen, table = (small_tensors.pop(name) for name in ("index", "table"))
+    table = table.view(getattr(torch, dtype))
     values, _ = ops.pack_pixel_values(canvases, chosen, chosen.view(-1)[:count], table, patch=patch, backend=backend)
     by_block = positions.view(count, hb, 2, wb, 2, 3).transpose(2, 3)
     by_block = by_block.to(torch.int64, memory_format=torch.contiguous_format).view(-1, 3)
     return {"pixel_values": values, "patch_positions": by_block, **small_tensors}
 
 
-@lru_cache(maxsize=16)
-def _table(dtype: str, device: torch.device) -> torch.Tensor:
-    """The normalisation table in the type wanted, each value rounded once, on the host."""
-    return torch.tensor(normalization_table()).to(getattr(torch, dtype)).to(device)
+@lru_cache(maxsize=3)
+def _table(dtype: str) -> Array:
+    """The bits of the normalisation table in the type wanted, each value rounded once."""
+    table = torch.tensor(normalization_table()).to(getattr(torch, dtype))
+    bits: Array = table.view(torch.int32 if dtype == "float32" else torch.int16).numpy()
+    return bits

@@ -97,14 +97,8 @@ def _on_device(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str,
         edges = edges.cpu() if stage == "select_blocks" else edges
         if edges.device.type == "cpu":
             check_edges(edges.numpy(), len(tensors[0]))
-        return getattr(module, stage)(*(_sent(t, device) for t in tensors_), edges, **options)
-    return getattr(module, stage)(*(_sent(t, device) for t in tensors), **options)
-
-
-def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor on a device; from the host through pinned memory, as a copy from elsewhere may wait for the stream."""
-    pageable = device.type == "cuda" and tensor.device.type == "cpu"
-    return (tensor.pin_memory() if pageable else tensor).to(device, non_blocking=True)
+        return getattr(module, stage)(*(module.send(t, device) for t in tensors_), edges, **options)
+    return getattr(module, stage)(*(module.send(t, device) for t in tensors), **options)
 
 
 def _block_energies(luma: Any, *_: Any, patch: int, **__: Any) -> tuple[torch.Tensor, ...]:

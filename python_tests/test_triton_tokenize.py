@@ -174,7 +174,7 @@ def test_twelve_launches_at_most_and_no_wait_behind_the_last_picture(
         tokens = tokenize_video(clip_path("h264_bframes"), CONFIG, backend="triton", device=DEVICE, **settings)
         tokens.model_inputs(backend="triton")
     assert counter.triton == [*scoring, "attenuate", "select", "copy_blocks", "gather_patches"]
-    assert uploads[uploads.index("read") + 1 :] == [["cu_seqlens", "image_grid_thw", "index"]]
+    assert uploads[uploads.index("read") + 1 :] == [["cu_seqlens", "image_grid_thw", "index", "table"]]
     of_torch = [*merging, *(["_to_copy"] if HAS_GPU else []), "_to_copy"]  # the upload, the positions in order
     assert counter.torch == of_torch
     assert len(counter.triton) + len(merging) + 2 <= 12

@@ -8,7 +8,7 @@ pipeline that keeps ``group_edges`` on the host never waits. ``threads`` is ther
 from .block_energies import block_energies
 from .change_scores import change_scores
 from .fuse_scores import fuse_scores
-from .launch import default_device, send_edges
+from .launch import default_device, send, send_edges
 from .pack_canvases import pack_canvases
 from .pack_pixel_values import pack_pixel_values
 from .rope_frequencies import rope_frequencies
@@ -23,5 +23,6 @@ __all__ = [
     "pack_pixel_values",
     "rope_frequencies",
     "select_blocks",
+    "send",
     "send_edges",
 ]

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import triton
 
 from ..errors import BackendUnavailableError
+from ..media import Array
 
 #: Whether Triton interprets kernels on the CPU; settled by ``TRITON_INTERPRET`` before the kernels are imported.
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "y", "yes")
@@ -127,15 +129,24 @@ def send_edges(group_edges: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Group edges on a device, contiguous; stages that follow one another on a stream share one copy of the host's."""
     if device.type != "cuda" or group_edges.device.type != "cpu":
         return group_edges.to(device).contiguous()
-    return _sent(group_edges.numpy().tobytes(), device, torch.cuda.current_stream(device).cuda_stream)
+    return _sent(group_edges.numpy().tobytes(), device, stream_of(device))
 
 
 @lru_cache(maxsize=8)
 def _sent(edges: bytes, device: torch.device, stream: int) -> torch.Tensor:
-    """What another stream reads might not be there yet, so each has its own."""
-    host = torch.frombuffer(bytearray(edges), dtype=torch.int64)
-    # A copy from memory that is not pinned may wait for the stream.
-    return host.pin_memory().to(device, non_blocking=True)
+    return send(np.frombuffer(edges, dtype=np.int64), device)
+
+
+def send(values: torch.Tensor | Array, device: torch.device) -> torch.Tensor:
+    """A tensor on a device, as work of its current stream. From the host through pinned memory: others may wait."""
+    tensor = values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values))
+    pageable = device.type == "cuda" and tensor.device.type == "cpu"
+    return (tensor.pin_memory() if pageable else tensor).to(device, non_blocking=True)
+
+
+def stream_of(device: torch.device) -> int:
+    """A device's current stream: what is sent on it is kept for it alone, as for others it might not be there yet."""
+    return int(torch.cuda.current_stream(device).cuda_stream) if device.type == "cuda" else 0
 
 
 def words(plane: torch.Tensor) -> torch.Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 import triton.language as tl
 
-from .launch import kernel
+from .launch import kernel, send, stream_of
 
 _BITS = {2: torch.int16, 4: torch.int32}
 
@@ -40,7 +41,7 @@ def pack_pixel_values(
         selected.contiguous(),
         frame_ids.contiguous(),
         table.contiguous().view(bits),
-        _places(patch, frames.device),
+        _places(patch, frames.device, stream_of(frames.device)),
         values.view(bits),
         positions,
         n * (height // (2 * patch)) * (width // (2 * patch)),
@@ -53,16 +54,16 @@ def pack_pixel_values(
 
 
 @lru_cache(maxsize=8)
-def _places(patch: int, device: torch.device) -> torch.Tensor:
+def _places(patch: int, device: torch.device, stream: int = 0) -> torch.Tensor:
     """Where in a block each of its values comes from, int32 ``[12 * patch**2]``.
 
     In the order of the result: the line in bits 16 and up, the byte in the line in bits 2 to 15, the channel below.
     """
     if patch > 2048:
         raise ValueError(f"patch must be at most 2048 here, got {patch}")
-    k, channel, y, x = torch.meshgrid(*(torch.arange(m) for m in (4, 3, patch, patch)), indexing="ij")
+    k, channel, y, x = np.indices((4, 3, patch, patch))
     line, byte = y + k // 2 * patch, 3 * (x + k % 2 * patch) + channel
-    return (line << 16 | byte << 2 | channel).flatten().to(device, torch.int32)
+    return send((line << 16 | byte << 2 | channel).ravel().astype(np.int32), device)
 
 
 @kernel(

@@ -8,7 +8,7 @@ import torch
 import triton.language as tl
 
 from ..tables import rope_inverse_frequencies, sine_constants
-from .launch import ceil_div, kernel
+from .launch import ceil_div, kernel, send, stream_of
 
 
 def rope_frequencies(
@@ -20,7 +20,7 @@ def rope_frequencies(
     ``[L, head_dim / 2]``, whose columns belong to t, h and w in the ratio 4:6:6. Source: algorithm, section 9.
     """
     half = head_dim // 2
-    frequencies, constants = _tables(head_dim, theta, patch_positions.device)
+    frequencies, constants = _tables(head_dim, theta, patch_positions.device, stream_of(patch_positions.device))
     cos = patch_positions.new_empty((len(patch_positions), half), dtype=torch.float32)
     sin = torch.empty_like(cos)
     rotate(
@@ -39,9 +39,8 @@ def rope_frequencies(
 
 
 @lru_cache(maxsize=32)
-def _tables(head_dim: int, theta: float, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    frequencies = torch.tensor(rope_inverse_frequencies(head_dim, theta), device=device)
-    return frequencies, torch.tensor(sine_constants(), device=device)
+def _tables(head_dim: int, theta: float, device: torch.device, stream: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return send(rope_inverse_frequencies(head_dim, theta), device), send(sine_constants(), device)
 
 
 @kernel(

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from ..tables import attenuation_table
-from .launch import kernel, send_edges
+from .launch import kernel, send, send_edges, stream_of
 from .order_statistic import order_statistic
 
 
@@ -35,7 +35,7 @@ def select_blocks(
     images_per_group = min(images_per_group, int(lengths.max()))
     canvases = int(np.minimum(lengths, images_per_group).sum())
     edges = send_edges(group_edges, scores.device)
-    table = _attenuation(blocks, scores.device)
+    table = _attenuation(blocks, scores.device, stream_of(scores.device))
     attenuated = torch.empty_like(scores, memory_format=torch.contiguous_format)
     mass = scores.new_empty((n,), dtype=torch.int64)
     selected = scores.new_empty((canvases, blocks), dtype=torch.int64)
@@ -56,8 +56,8 @@ def select_blocks(
 
 
 @lru_cache(maxsize=32)
-def _attenuation(blocks: int, device: torch.device) -> torch.Tensor:
-    return torch.tensor(attenuation_table(blocks), device=device)
+def _attenuation(blocks: int, device: torch.device, stream: int) -> torch.Tensor:
+    return send(attenuation_table(blocks), device)
 
 
 @kernel(
