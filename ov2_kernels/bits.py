@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from . import ops
 from .config import CodecConfig
-from .dispatch import is_tensor
 from .errors import BackendUnavailableError
 from .limits import Limits
 from .media import Array, BitCost, VideoInfo
@@ -74,14 +71,8 @@ def exact_bits(
     return bits, cost.exact
 
 
-def merge_bits(exact: Array, known: Array, estimated: Any) -> Any:
-    """``exact`` where ``known``, else ``estimated``, which may be a tensor: then so is the result, on its device."""
-    if not known.any():
-        return estimated
-    if is_tensor(estimated):
-        torch = importlib.import_module("torch")
-        exact, known = (torch.from_numpy(array).to(estimated.device) for array in (exact, known))
-        return torch.where(known[:, None, None], exact, estimated)
+def merge_bits(exact: Array, known: Array, estimated: Array) -> Array:
+    """``exact`` where ``known``, else ``estimated``; on a device, ``device.send_plan`` does the same."""
     return np.where(known[:, None, None], exact, estimated)
 
 
