@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+import operator
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,28 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises where a value is none of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_integer(name: str, value: Any, lowest: int, highest: int = 2**31 - 1) -> None:
+    """Raises where a value is no integer in a range; NumPy's integers are some."""
+    try:
+        integer = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        integer = None
+    if integer is None or integer < lowest:
+        raise ValueError(f"{name} must be at least {lowest}, an integer, got {value!r}")
+    if integer > highest:
+        raise ValueError(f"{name} must be at most {highest}, got {value!r}")
+
+
+def check_number(name: str, value: Any, lowest: float, *, strict: bool = False) -> None:
+    """Raises where a value is no finite number of at least, or if ``strict`` above, the lowest."""
+    try:
+        good = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        good = False
+    if not good or value < lowest or (strict and value == lowest):
+        raise ValueError(f"{name} must be {'above' if strict else 'at least'} {lowest:g}, a number, got {value!r}")
 
 
 def check_array(name: str, array: Any, dtype: str, shape: tuple[int | None, ...]) -> Any:

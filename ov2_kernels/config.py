@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import operator
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -131,7 +131,8 @@ class CodecConfig(Limits):
 
     def _check_number(self, name: str, lowest: float, strict: bool = False) -> None:
         value = getattr(self, name)
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        # math.isfinite() raises for integers that no float holds.
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         if not good or value < lowest or (strict and value == lowest):
             raise ValueError(
                 f"{name} must be a number {'above' if strict else 'of at least'} {lowest:g}, got {value!r}"

@@ -252,7 +252,7 @@ def test_settings_come_from_the_environment(monkeypatch, tmp_path):
         ({"group_size": 30}, "images_per_group must divide group_size"),
         ({"spatial_mask_mode": "on"}, "spatial_mask_mode must be off, got 'on'"),
         ({"engine": "dcvc-rt"}, "engine must be one of hevc, cv-preinfer, got 'dcvc-rt'"),
-        ({"timeout_seconds": 0}, "timeout_seconds must be above 0, got 0"),
+        ({"timeout_seconds": 0}, "timeout_seconds must be above 0, a number, got 0"),
     ],
 )
 def test_wrong_settings_are_named(options, message):

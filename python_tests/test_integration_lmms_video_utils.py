@@ -179,7 +179,7 @@ def test_numbers_of_frames():
         ({"bitcost_bin_seconds": 1.0}, "bitcost_bin_seconds must be 0"),
         ({"target_fps": -1.0}, "target_fps must be at least 0"),
         ({"min_pixels": 200_000}, "min_pixels must be at most max_pixels"),
-        ({"group_size": 0}, "group_size must be at least 1, got 0"),
+        ({"group_size": 0}, "group_size must be at least 1, an integer, got 0"),
     ],
 )
 def test_wrong_settings_are_named(options, message):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from ..checks import check_integer, check_number
 from ..config import CodecConfig
 
 if TYPE_CHECKING:
@@ -82,9 +84,9 @@ class PreinferConfig:
                 raise ValueError(f"{field.name} must be one of {', '.join(choices)}, got {getattr(self, field.name)!r}")
         if self.block_size != 2:
             raise ValueError(f"block_size must be 2, the encoder merges 2x2 patches, got {self.block_size}")
-        if self.num_sampled_frames < 1 or self.group_size < 1:
-            given = f"{self.num_sampled_frames} and {self.group_size}"
-            raise ValueError(f"num_sampled_frames and group_size must be at least 1, got {given}")
+        for name in ("num_sampled_frames", "group_size", "images_per_group"):
+            check_integer(name, getattr(self, name), 1)
+        check_number("readiness_sum_threshold", self.readiness_sum_threshold, -math.inf)
         if self.grouping_mode == "readiness":
             self._check_readiness()
         return CodecConfig(

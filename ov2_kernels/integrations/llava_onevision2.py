@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import config as settings
+from ..checks import check_number
 from ..limits import Limits
 from ..media import Array
 from ..prompt import IMAGE_PAD, VISION_END, VISION_START, runs, vision_lines
@@ -86,8 +87,7 @@ class CodecConfig:
             raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, got {self.engine!r}")
         if self.spatial_mask_mode != "off":
             raise ValueError(f"spatial_mask_mode must be off, got {self.spatial_mask_mode!r}")
-        if not self.timeout_seconds > 0:
-            raise ValueError(f"timeout_seconds must be above 0, got {self.timeout_seconds!r}")
+        check_number("timeout_seconds", self.timeout_seconds, 0, strict=True)
         self.tokenizer_config()
 
     def num_sampled_frames(self) -> int:

@@ -8,7 +8,9 @@ there are never more than ``target_canvas``, and a video has one block grid thro
 from __future__ import annotations
 
 import os
+import reprlib
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -16,6 +18,7 @@ from urllib.request import url2pathname
 
 import numpy as np
 
+from ..checks import check_integer, check_number
 from ..limits import Limits
 from . import lmms_stages
 
@@ -38,6 +41,10 @@ _MESSAGE_KEYS = {
     "max_pixels": "max_pixels",
     "min_pixels": "min_pixels",
 }
+
+
+#: of a canvas at most: messages may ask for it, and small pictures are enlarged
+MOST_PIXELS = 1 << 26
 
 
 def _default_device() -> str:
@@ -83,9 +90,15 @@ class CodecConfig:
 
     def validate(self) -> None:
         """Raises ``ValueError`` that names the field and what it got."""
-        for name in ("target_canvas", "images_per_group", "group_size", "patch", "min_group_frames"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in (
+            "target_canvas",
+            "images_per_group",
+            "group_size",
+            "patch",
+            "min_group_frames",
+            "max_group_frames",
+        ):
+            check_integer(name, getattr(self, name), 1)
         for whole in ("target_canvas", "group_size"):
             if getattr(self, whole) % self.images_per_group:
                 raise ValueError(f"{whole} must be a multiple of images_per_group, got {getattr(self, whole)}")
@@ -101,13 +114,19 @@ class CodecConfig:
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        for name in ("bitcost_bin_seconds", "bitcost_score_weight"):
+            check_number(name, getattr(self, name), 0)
         if self.bitcost_bin_seconds != 0:
             raise ValueError(f"bitcost_bin_seconds must be 0, got {self.bitcost_bin_seconds}")
-        for name in ("bitcost_score_weight", "target_fps", "max_frames", "start_time"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        for name in ("target_fps", "start_time", "end_time"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), 0)
+        for name in ("max_frames", "min_pixels"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), 0)
         if self.start_time is not None and self.end_time is not None and self.start_time >= self.end_time:
             raise ValueError(f"end_time must be above start_time = {self.start_time}, got {self.end_time}")
+        check_integer("max_pixels", self.max_pixels, 1, MOST_PIXELS)
         if self.max_pixels < self.block_px**2:
             raise ValueError(f"max_pixels must hold a block of {self.block_px**2} pixels, got {self.max_pixels}")
         if self.min_pixels is not None and self.min_pixels > self.max_pixels:
@@ -189,6 +208,8 @@ def process_video_info(
     """
     if video_backend != "codec":
         raise ValueError(f"video_backend must be codec, got {video_backend!r}")
+    if not isinstance(messages, Sequence) or not all(isinstance(message, Mapping) for message in messages):
+        raise ValueError(f"messages must be a list of mappings, got {reprlib.repr(messages)}")
     outputs = []
     for message in messages:
         content = message.get("content")
