@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import pickle
+import resource
 import socket
 import struct
 import subprocess
@@ -426,6 +427,31 @@ def test_a_header_of_huge_pictures_costs_nothing(clip_path, tmp_path):
     for row in rows:
         assert int(row[1]) < 100, "MB; such a picture takes 400 or more"
         assert int(row[2]) < 3, "s"
+
+
+def with_samples(data: bytes, count: int) -> bytes:
+    """An MP4, its index at the end, whose table claims so many samples of a byte each, in twenty bytes."""
+    start = data.find(b"stsz") - 4
+    (size,) = struct.unpack(">I", data[start : start + 4])
+    table = boxed(b"stsz", bytes(4), struct.pack(">II", 1, count))
+    return data[:start] + table + boxed(b"free", bytes(size - len(table) - 8)) + data[start + size :]
+
+
+def with_run(data: bytes, count: int) -> bytes:
+    """A fragmented MP4 whose first run claims so many samples."""
+    at = data.find(b"trun") + 8
+    return data[:at] + struct.pack(">I", count) + data[at + 4 :]
+
+
+@pytest.mark.parametrize("count", [(1 << 22) + 1, 1 << 24, 1 << 31, (1 << 32) - 1])
+def test_tables_that_claim_millions_cost_nothing(count, clip_path, tmp_path):
+    for change, name in ((with_samples, "h264_bframes"), (with_run, "h264_fragmented")):
+        path = tmp_path / f"{name}.mp4"
+        path.write_bytes(change(clip_path(name).read_bytes(), count))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        error = refused(path, "native")
+        assert f"max_source_frames is {1 << 22}, got {count}" in str(error)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000, "KiB; 16 million take 570,000"
 
 
 def test_work_ends_in_time(tmp_path):

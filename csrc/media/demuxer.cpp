@@ -5,6 +5,7 @@
 
 #include "media/error.h"
 #include "media/log.h"
+#include "media/mp4_boxes.h"
 #include "media/picture_header.h"
 
 namespace ov2::media {
@@ -63,6 +64,9 @@ void Demuxer::open() {
                                                  " is no container that is read");
     }
 
+    has_sample_table_ = std::strncmp(input->name, "mov,", 4) == 0;
+    if (has_sample_table_) check_frames(most_samples_claimed(source_));
+
     AVFormatContext* format = avformat_alloc_context();
     if (format == nullptr) throw std::bad_alloc();
     format->pb = source_.context();
@@ -78,7 +82,6 @@ void Demuxer::open() {
     source_.rethrow();
     check(result, path_, "open it as a video");
     // MP4 and MOV state sizes, times and sync samples themselves, and parsing would only second-guess them.
-    has_sample_table_ = std::strncmp(container(), "mov,", 4) == 0;
     if (has_sample_table_) format_->flags |= AVFMT_FLAG_NOPARSE | AVFMT_FLAG_NOFILLIN;
 }
 
@@ -107,10 +110,13 @@ void Demuxer::look_into_streams(bool table_only) {
         throw VideoError(Fault::unsupported, path_ + ": cannot decode it: this FFmpeg has no decoder for " +
                                                  avcodec_get_name(codec()));
     }
-    int64_t packets = shim::index_entries(stream_);
-    if (has_sample_table_ && packets > limits_.max_source_frames) {
+    if (has_sample_table_) check_frames(shim::index_entries(stream_));
+}
+
+void Demuxer::check_frames(int64_t frames) const {
+    if (frames > limits_.max_source_frames) {
         throw_too_large(path_, "max_source_frames", std::to_string(limits_.max_source_frames),
-                        std::to_string(packets));
+                        std::to_string(frames));
     }
 }
 

@@ -49,6 +49,7 @@ class Demuxer {
     void open();
     void look_into_streams(bool table_only);
     void find_video_stream();
+    void check_frames(int64_t frames) const;
     bool read(AVPacket& packet);
 
     std::string path_;
