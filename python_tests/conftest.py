@@ -22,8 +22,11 @@ if importlib.util.find_spec("torch"):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives this run a compile cache of its own: Triton's binaries name the files of whoever compiled them first."""
-    if not hasattr(config, "workerinput"):
+    """Gives this run a compile cache of its own, or the one of ``OV2_TRITON_CACHE``.
+
+    Triton's binaries name the files of whoever compiled them first, so a user's cache would not do.
+    """
+    if not hasattr(config, "workerinput") and "OV2_TRITON_CACHE" not in os.environ:
         cache = tempfile.TemporaryDirectory(prefix="ov2-triton-")
         os.environ["OV2_TRITON_CACHE"] = cache.name
         config.add_cleanup(cache.cleanup)
