@@ -1,10 +1,14 @@
-"""Ways to break a file, each by a seed."""
+"""Ways to break a file, each by a seed, and how a broken one is refused."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import numpy as np
+import pytest
+from ov2_kernels import VideoError, ops
+from ov2_kernels.limits import Limits
 
 Rng = np.random.Generator
 
@@ -92,3 +96,18 @@ WAYS: tuple[Callable[[bytes, Rng], bytes], ...] = (
 def damaged(data: bytes, seed: int) -> bytes:
     """The file, broken in the way and at the place that a seed tells."""
     return WAYS[seed % len(WAYS)](data, np.random.default_rng(seed))
+
+
+def refused(path, backend, **limits):
+    """The error by which a video is refused, whose form is checked."""
+    with pytest.raises(VideoError) as caught:
+        ops.probe(path, backend=backend, limits=Limits(**limits))
+    assert isinstance(caught.value, ValueError)
+    assert str(caught.value).startswith(f"{path}: ")
+    return caught.value
+
+
+def boxed(kind: bytes, *content: bytes) -> bytes:
+    """A box of MP4."""
+    body = b"".join(content)
+    return struct.pack(">I", 8 + len(body)) + kind + body
