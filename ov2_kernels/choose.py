@@ -77,7 +77,14 @@ class Chooser:
         progress = self.progress
         return None if progress is None else lambda done: progress(stage, done, total)
 
-    def _read(self, frame_ids: Array, motion_source: str, *, predecessors: bool = True) -> Samples:
+    @property
+    def _how(self) -> dict[str, Any]:
+        """What the stages that work on blocks are told."""
+        return {"patch": self.config.patch, "threads": self.threads, "backend": self.backend}
+
+    def _read(
+        self, frame_ids: Array, motion_source: str, *, predecessors: bool = True, whole_frames: bool = False
+    ) -> Samples:
         options: dict[str, Any] = {
             "info": self.info,
             "threads": self.threads,
@@ -87,8 +94,8 @@ class Chooser:
             "backend": self.backend,
         }
         if self.device is None:
-            # Of most frames few blocks are kept: their colour is converted when these are known.
-            pictures = Pictures.empty(len(frame_ids), *self.size, predecessors=predecessors, frames=False)
+            # Of most frames few blocks are kept: unless frames are looked at whole, colour is converted of those.
+            pictures = Pictures.empty(len(frame_ids), *self.size, predecessors=predecessors, frames=whole_frames)
             samples = ops.read_samples(self.path, frame_ids, *self.size, pictures=pictures, **options)
         else:
             samples = self._on_device.read_to_device(
@@ -123,8 +130,7 @@ class Chooser:
             merge = self._merge(edges, exact, known)
             samples = self._read(frame_ids, config.motion_wanted)
             if config.score_mode == "change":
-                how: dict[str, Any] = {"patch": config.patch, "threads": self.threads, "backend": self.backend}
-                selected = self._select(ops.change_scores(samples.luma, edges, **how), edges)
+                selected = self._select(ops.change_scores(samples.luma, edges, **self._how), edges)
             else:
                 energies = score_inputs(samples, config, self.threads, self.backend, merge)
                 selected = self._select(self._fuse(energies, edges), edges)
@@ -142,9 +148,7 @@ class Chooser:
         return merge
 
     def _fuse(self, energies: tuple[Any, Any, Any], edges: Array) -> Any:
-        config = self.config
-        how: dict[str, Any] = {"patch": config.patch, "threads": self.threads, "backend": self.backend}
-        return ops.fuse_scores(*energies, edges, weights=config.weights, **how)
+        return ops.fuse_scores(*energies, edges, weights=self.config.weights, **self._how)
 
     def _select(self, scores: Any, edges: Array) -> Any:
         config = self.config
@@ -187,7 +191,7 @@ class Chooser:
         known = np.zeros(len(frame_ids), dtype=bool) if cost is None else cost.exact
         self.lap("bits")
         chooser = dataclasses.replace(self, device=None)
-        samples = chooser._read(frame_ids, "none")
+        samples = chooser._read(frame_ids, "none", whole_frames=True)
         height, width = self.size
         block = 2 * config.patch
         scores = np.zeros((len(frame_ids), height // block, width // block), dtype=np.float32)
