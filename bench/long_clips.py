@@ -1,9 +1,15 @@
-"""Clips of any length from a short one: encoded once for a minute, then repeated by stream copy."""
+"""Clips of any length from a short one: encoded once for a minute, then repeated by stream copy.
+
+    python bench/long_clips.py SOURCE MINUTES GOP FOLDER
+
+makes one, where it is missing, and prints its path.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -72,3 +78,8 @@ def _repeat(minute: Path, minutes: int, path: Path) -> None:
                     packet.pts, packet.dts = packet.pts + k * length, packet.dts + k * length
                     packet.stream = stream
                     out.mux(packet)
+
+
+if __name__ == "__main__":
+    source, minutes, gop, folder = sys.argv[1:]
+    print(long_clip(Path(source), int(minutes), int(gop), Path(folder)))

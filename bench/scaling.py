@@ -1,11 +1,12 @@
 """How the cost grows with the length of the video: the same number of samples from ever longer clips.
 
-    python bench/scaling.py SOURCE [--minutes 1 10 60 120] [--gops 250 60] [--folder DIR] [--peers none|cv-preinfer]
+    python bench/scaling.py SOURCE [--minutes 1 10 60 120] [--gops 250 60] [--folder DIR] [--peers none|lmms|cv-preinfer|all]
 
 Makes 1280x720 clips out of the pictures of ``SOURCE`` (x264's defaults but for the GOP), and repeats them by stream
-copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the samples depend on. The peer
-runs as its users run it, and at its best for this machine (one segment and one thread a processor). Needs
-``ov2_kernels`` and PyAV; ``cv-preinfer`` needs the ``ffmpeg`` command and is installed under ``--venvs``.
+copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the samples depend on. Peers
+run as their users run them, cv-preinfer also at its best for this machine (one segment and one thread a processor); a
+peer that fails on a clip is said to have failed. Needs ``ov2_kernels`` and PyAV; ``cv-preinfer`` needs the ``ffmpeg``
+command, and peers are installed under ``--venvs``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from end_to_end import note
-from long_clips import long_clip
 from peers import PEERS, prepare
 from processes import limit_processors, processor_model, run_child, run_interruptible
 from report import align
@@ -45,11 +45,22 @@ def jobs(threads: int, minutes: int, longest_decode: int) -> dict[str, list[str]
     return chosen if minutes > longest_decode else {"decode": [*inside, "decode", "CLIP", count], **chosen}
 
 
-def peer_jobs(environment: Path, threads: int) -> dict[str, list[str]]:
-    """cv-preinfer as its users run it, and at its best here."""
-    command = PEERS["cv-preinfer"].command(environment, "CLIP", "DIRECTORY")
+def peer_jobs(name: str, environments: Path, threads: int) -> dict[str, list[str]]:
+    """A peer as its users run it, and cv-preinfer also at its best here."""
+    command = list(PEERS[name].command(prepare(PEERS[name], environments), "CLIP", "DIRECTORY"))
+    if name != "cv-preinfer":
+        return {name: command}
     best = ["--parallel_segments", str(threads), "--threads_per_segment", "1"]
-    return {"cv-preinfer": list(command), "cv-preinfer best": [*command, *best]}
+    return {name: command, f"{name} best": [*command, *best]}
+
+
+def make_clip(source: Path, minutes: int, gop: int, folder: Path) -> Path:
+    """A long clip, made in a process of its own: the memory that takes would be counted to those measured later."""
+    words = [str(source), str(minutes), str(gop), str(folder)]
+    done = run_child([sys.executable, str(BENCH / "long_clips.py"), *words], timeout=3600)
+    if done.error:
+        raise RuntimeError(f"{source}: {done.error}")
+    return Path(done.stdout.strip())
 
 
 def measure(command: Sequence[str], clip: Path, timeout: float) -> dict[str, Any]:
@@ -160,7 +171,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="all are confined to as many processors")
     parser.add_argument("--longest-decode", type=int, default=10, metavar="M",
                         help="no plain decode and no peer beyond (default: 10)")  # fmt: skip
-    parser.add_argument("--peers", choices=("none", "cv-preinfer"), default="cv-preinfer")
+    parser.add_argument("--peers", choices=("none", *PEERS, "all"), default="cv-preinfer")
     parser.add_argument("--venvs", type=Path, default=Path("~/.cache/ov2_kernels_bench"), metavar="DIR")
     parser.add_argument("--timeout", type=float, default=3600.0, metavar="S", help="seconds for one run")
     options = parser.parse_args(arguments)
@@ -178,14 +189,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def compare(options: argparse.Namespace) -> int:
     """Makes the clips and runs everything."""
     peers: dict[str, list[str]] = {}
-    if options.peers != "none":
-        peers = peer_jobs(prepare(PEERS["cv-preinfer"], options.venvs.expanduser()), options.threads)
+    for name in PEERS if options.peers == "all" else [] if options.peers == "none" else [options.peers]:
+        peers |= peer_jobs(name, options.venvs.expanduser(), options.threads)
     print(f"{processor_model()}, {limit_processors(options.threads)} processors; 1 MB = 10^6 bytes")
     results: Times = {}
     for gop in options.gops:
         for minutes in options.minutes:
             note(f"making {minutes} min, GOP {gop}")
-            clip = long_clip(options.source, minutes, gop, options.folder.expanduser())
+            clip = make_clip(options.source, minutes, gop, options.folder.expanduser())
             commands = jobs(options.threads, minutes, options.longest_decode)
             if minutes <= options.longest_decode:
                 commands |= peers
@@ -195,7 +206,8 @@ def compare(options: argparse.Namespace) -> int:
             print("\n".join(table(results[gop, minutes])), flush=True)
     print()
     print("\n".join(goals(results)))
-    return int(any("error" in facts for found in results.values() for facts in found.values()))
+    ours = [facts for found in results.values() for name, facts in found.items() if name not in peers]
+    return int(any("error" in facts for facts in ours))
 
 
 if __name__ == "__main__":

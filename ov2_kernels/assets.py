@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .dispatch import resolve_threads
+from .fresh_files import fresh_directory, write_npy, write_picture
 from .media import Array
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ def save_assets(
 
     They are written to a temporary directory beside the target, which then takes the target's name, so that no reader
     ever sees half of them. Raises ``ValueError`` for an unknown ``format`` and ``FileExistsError`` where the target
-    exists and ``overwrite`` is not set.
+    exists and ``overwrite`` is not set, and ``OSError`` that names the target where it cannot be written.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
@@ -44,53 +42,12 @@ def save_assets(
             list(pool.map(_write_canvas, [temporary / name for name in names], tokens.canvases))
         finally:
             pool.shutdown(cancel_futures=True)
-        np.save(temporary / "src_patch_position.npy", tokens.src_patch_position)
-        np.save(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
+        write_npy(temporary / "src_patch_position.npy", tokens.src_patch_position)
+        write_npy(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
         meta = describe(tokens, names)
         (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
         _refuse_existing(target, overwrite)
     return meta
-
-
-@contextlib.contextmanager
-def fresh_directory(target: Path) -> Iterator[Path]:
-    """A new directory beside ``target`` that takes its name, and place, once the block is through.
-
-    Where the block raises, or the exchange fails, ``target`` stays what it was and nothing is left beside it.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{os.urandom(6).hex()}"
-    replaced = temporary.with_name(temporary.name + ".replaced")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if target.exists():
-            target.rename(replaced)
-        try:
-            temporary.rename(target)
-        except BaseException:
-            if replaced.exists():
-                replaced.rename(target)
-            raise
-        shutil.rmtree(replaced, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-@contextlib.contextmanager
-def fresh_file(target: Path) -> Iterator[Path]:
-    """The name of a new file beside ``target``, of the same suffix, that takes its name once the block is through.
-
-    Where the block raises, ``target`` stays what it was and nothing is left beside it.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{os.urandom(6).hex()}.{target.name}"
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:
@@ -102,13 +59,15 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
 
 def _write_canvas(path: Path, canvas: Array) -> None:
     if path.suffix == ".npy":
-        np.save(path, canvas)
+        write_npy(path, canvas)
         return
     from PIL import Image
 
     # A PNG at level 1 takes a third of the time of the default, and 6 % more bytes.
-    options: dict[str, Any] = {"quality": 95} if path.suffix == ".jpg" else {"compress_level": 1}
-    Image.fromarray(canvas).save(path, **options)
+    if path.suffix == ".jpg":
+        write_picture(path, Image.fromarray(canvas), "JPEG", quality=95)
+    else:
+        write_picture(path, Image.fromarray(canvas), "PNG", compress_level=1)
 
 
 def canvas_names(tokens: CodecTokens, format: str) -> list[str]:

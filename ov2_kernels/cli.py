@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .config import PRESETS, CodecConfig
+from .flags import flag_options
 
 if TYPE_CHECKING:
     from .many import Tokenized
@@ -148,33 +149,12 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset", choices=tuple(PRESETS), default="default", help=f"start from these settings ({presets})"
     )
-    hints = get_type_hints(CodecConfig)
     for field in dataclasses.fields(CodecConfig):
-        flag = "--" + field.name.replace("_", "-")
-        text = field.metadata["help"] + ("" if field.default is None else f" (default: {_text(field.default)})")
-        types = [t for t in get_args(hints[field.name]) or (hints[field.name],) if t is not type(None)]
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}
-        if types[0] is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options.update(type=types[0], choices=field.metadata["choices"])
-            if not field.metadata["choices"]:
-                options["metavar"] = "N" if types[0] is int else "X"
-        group.add_argument(flag, **options)
+        group.add_argument("--" + field.name.replace("_", "-"), **flag_options(CodecConfig, field))
 
 
 def _preset_text(values: Any) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items()) or "as below"
-
-
-def _text(value: Any) -> str:
-    return (
-        {True: "yes", False: "no"}[value]
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
 
 
 def _config(args: argparse.Namespace) -> CodecConfig:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .assets import fresh_directory
 from .config import CodecConfig
 from .contact_sheet import contact_sheet
+from .fresh_files import fresh_directory, write_picture
 from .video import tokenize_video
 
 #: A synthetic scene made for this package: a still landscape, a thrown ball, and a lamp that blinks once.
@@ -35,6 +35,6 @@ def run_demo(
     tokens = tokenize_video(video or CLIP, config, backend=backend)
     sheet = contact_sheet(video or CLIP, tokens, backend=backend)
     with fresh_directory(target) as fresh:
-        sheet.save(fresh / "contact_sheet.png")
+        write_picture(fresh / "contact_sheet.png", sheet, "PNG")
         tokens.save(fresh / "tokens")
     return target / "contact_sheet.png"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .assets import fresh_file
 from .contact_sheet import dim_unkept
+from .fresh_files import fresh_file
 from .tokens import CodecTokens
 from .trace import Trace
 
@@ -35,9 +35,10 @@ def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: T
     kept = trace.kept
     pictures = trace.samples.frames
     encoder, options = next(e for e in _ENCODERS if e[0] in av.codecs_available)
-    with fresh_file(target) as fresh:
+    # Through a file of Python's, whose errors are the system's.
+    with fresh_file(target) as fresh, open(fresh, "wb") as file:
         try:
-            container = av.open(str(fresh), "w")
+            container = av.open(file, "w")
         except ValueError as error:
             raise ValueError(f"{target}: no container for the suffix {target.suffix!r}") from error
         with container as out:

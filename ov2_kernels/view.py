@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .assets import fresh_file
 from .config import CodecConfig
 from .contact_sheet import contact_sheet
+from .fresh_files import fresh_file, write_picture
 from .mask_video import write_mask_video
 from .report import html_report
 from .trace import trace_tokens
@@ -45,7 +45,7 @@ def view_video(
     if "png" in targets:
         sheet = contact_sheet(video, tokens, backend=backend)
         with fresh_file(targets["png"]) as fresh:
-            sheet.save(fresh, "PNG")
+            write_picture(fresh, sheet, "PNG")
     if "mask_video" in targets:
         write_mask_video(targets["mask_video"], tokens, trace)
     return list(targets.values())

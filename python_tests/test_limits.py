@@ -13,6 +13,7 @@ import ov2_kernels
 import pytest
 from ov2_kernels import CodecConfig, errors, ops, tokenize_frames, tokenize_video
 from ov2_kernels.cli import main
+from ov2_kernels.integrations import codec_video_prep, llava_onevision2, lmms_stages, lmms_video_utils
 from ov2_kernels.limits import Limits
 
 from clips import encode, scene
@@ -193,3 +194,18 @@ def test_the_command_line_takes_them(clip_path, tmp_path, capsys):
     cut.write_bytes(damaged(clip_path("h264_transport_stream").read_bytes(), 4))
     flags = ["--on-error", "salvage", "--target-canvas", "4", "--max-pixels", "20000"]
     assert main(["tokenize", str(cut), "-o", str(tmp_path / "b"), *flags]) == 0
+
+
+def test_the_drop_ins_take_them(clip_path, tmp_path, capsys):
+    clip = str(clip_path("h264_bframes"))
+    limits = Limits(max_source_frames=39)
+    with pytest.raises(errors.VideoTooLargeError, match="max_source_frames is 39, got"):
+        llava_onevision2.process_codec_video(clip, llava_onevision2.CodecConfig(limits=limits))
+    with pytest.raises(errors.VideoTooLargeError, match="max_source_frames is 39, got"):
+        lmms_stages.tokenize(clip, lmms_video_utils.CodecConfig(limits=limits, device="cpu"))
+    with pytest.raises(errors.VideoTooLargeError, match="max_source_frames is 39, got"):
+        codec_video_prep.run_preinfer(clip, str(tmp_path / "a"), limits=limits)
+    flags = ["--video", clip, "--out_dir", str(tmp_path / "a"), "--max_source_frames", "39"]
+    assert codec_video_prep.main(flags) == 1
+    assert "max_source_frames is 39, got" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()

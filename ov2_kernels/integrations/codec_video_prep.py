@@ -14,13 +14,15 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from ..checks import check_integer, check_number
 from ..config import CodecConfig
+from ..flags import flag_options
+from ..limits import Limits
 
 if TYPE_CHECKING:
     from ..video import Progress
@@ -75,6 +77,8 @@ class PreinferConfig:
     parallel_segments: int = _ignored(0)
     threads_per_segment: int = _ignored(4)
     segment_guard_frames: int = _ignored(30)
+    #: ours: what of a video is accepted, and what happens where it is broken
+    limits: Limits = dataclasses.field(default_factory=Limits)
 
     def codec_config(self) -> CodecConfig:
         """The settings of :func:`ov2_kernels.tokenize_video` that these flags stand for; ``ValueError`` if none do."""
@@ -103,6 +107,7 @@ class PreinferConfig:
             patch=self.patch,
             max_pixels=self.max_pixels,
             threads=self.thread_count,
+            **dataclasses.asdict(self.limits),
         )
 
     def _check_readiness(self) -> None:
@@ -175,22 +180,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ov2-preinfer", description="Writes the asset directory of a video, by the command line of cv-preinfer."
     )
-    hints: Mapping[str, Any] = get_type_hints(PreinferConfig)
     for field in dataclasses.fields(PreinferConfig):
-        if not field.metadata:
+        if field.metadata:
+            options = flag_options(PreinferConfig, field)
+            if options.get("action"):
+                options["action"] = "store_true"
+            parser.add_argument(f"--{field.name}", **options)
+        elif field.name != "limits":
             parser.add_argument(f"--{field.name}", required=True)
-            continue
-        types = [t for t in get_args(hints[field.name]) or (hints[field.name],) if t is not type(None)]
-        default = "" if field.default in (None, False) or types[0] is bool else f" (default: {field.default})"
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": field.metadata["help"] + default}
-        if types[0] is bool:
-            options["action"] = "store_true"
-        else:
-            options.update(type=types[0], choices=field.metadata["choices"])
-            if not field.metadata["choices"]:
-                options["metavar"] = "N" if types[0] is int else "X"
-        parser.add_argument(f"--{field.name}", **options)
     parser.add_argument("--no_avoid_keyframes", action="store_true", help="leave samples on keyframes")
+    group = parser.add_argument_group("what of a video is accepted (cv-preinfer has no such flags)")
+    for field in dataclasses.fields(Limits):
+        group.add_argument(f"--{field.name}", **flag_options(Limits, field))
     return parser
 
 
@@ -210,7 +211,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..progress import ProgressBar
 
     try:
-        config = PreinferConfig(**flags)
+        limits = {f.name: flags.pop(f.name) for f in dataclasses.fields(Limits) if f.name in flags}
+        config = PreinferConfig(**flags, limits=Limits(**limits))
         ignored = [f"--{name}" for name in config.ignored(flags)]
         if ignored:
             print(f"ov2-preinfer: ignored, they change nothing here: {', '.join(ignored)}", file=sys.stderr)

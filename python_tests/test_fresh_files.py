@@ -1,0 +1,149 @@
+"""What is written: all of it or nothing, and an ``OSError`` that names it, on disks that are full or may not be written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ov2_kernels import CodecConfig, tokenize_video
+from ov2_kernels.cli import main
+from ov2_kernels.demo import run_demo
+from ov2_kernels.integrations.cache import TokenCache
+from ov2_kernels.integrations.codec_video_prep import main as preinfer
+from ov2_kernels.view import view_video
+
+SMALL = CodecConfig(target_canvas=8, group_size=8, min_group_frames=4, max_pixels=20_000)
+
+
+def save(format: str) -> Callable[[Path, Path], object]:
+    return lambda clip, folder: tokenize_video(clip, SMALL).save(folder / "new" / "tokens", format=format)
+
+
+def keep(clip: Path, folder: Path) -> object:
+    return TokenCache(folder / "new").get(clip, SMALL, lambda: tokenize_video(clip, SMALL))
+
+
+#: what writes below ``folder / "new"``
+WRITERS: dict[str, Callable[[Path, Path], object]] = {
+    "jpg": save("jpg"),
+    "png": save("png"),
+    "npy": save("npy"),
+    "demo": lambda clip, folder: run_demo(folder / "new" / "demo", video=clip, config=SMALL),
+    "page": lambda clip, folder: view_video(clip, SMALL, page=folder / "new" / "page.html"),
+    "sheet": lambda clip, folder: view_video(clip, SMALL, png=folder / "new" / "sheet.png"),
+    "mask video": lambda clip, folder: view_video(clip, SMALL, mask_video=folder / "new" / "mask.mp4"),
+    "cache": keep,
+}
+
+
+def complaint(write: Callable[[Path, Path], object], clip: Path, folder: Path) -> OSError:
+    with pytest.raises(OSError) as caught:
+        write(clip, folder)
+    return caught.value
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Every write beyond fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def tree(folder: Path) -> list[str]:
+    """All files and directories; locks, which are empty, stay for the next who wants them."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if ".locks" not in p.parts)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_no_room_for_all_of_it(writer, clip_path, tmp_path):
+    clip = clip_path("h264_bframes")
+    with files_of_at_most(300):
+        error = complaint(WRITERS[writer], clip, tmp_path)
+    assert error.errno == errno.EFBIG
+    assert str(tmp_path / "new") in str(error.filename)
+    assert "/." not in str(error)
+    assert tree(tmp_path) == (["new"] if writer == "cache" else [])
+
+
+def test_what_was_there_stays(clip_path, tmp_path):
+    tokens = tokenize_video(clip_path("h264_bframes"), SMALL)
+    tokens.save(tmp_path / "tokens")
+    page = tmp_path / "page.html"
+    page.write_text("old")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with files_of_at_most(300):
+        for write in (
+            lambda: tokens.save(tmp_path / "tokens", overwrite=True),
+            lambda: view_video(clip_path("h264_bframes"), SMALL, page=page, overwrite=True),
+        ):
+            with pytest.raises(OSError) as caught:
+                write()
+            assert caught.value.errno == errno.EFBIG
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a directory that not even root may write")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_directories_that_may_not_be_written(writer, clip_path):
+    error = complaint(WRITERS[writer], clip_path("h264_bframes"), Path("/sys"))
+    assert error.errno in (errno.EPERM, errno.EACCES, errno.EROFS)
+    assert str(error.filename).startswith("/sys/new")
+
+
+def test_the_commands_say_it_in_a_line(clip_path, tmp_path, capsys):
+    clip = str(clip_path("h264_bframes"))
+    target = tmp_path / "out" / "tokens"
+    with files_of_at_most(300):
+        assert main(["tokenize", clip, "-o", str(target), "--target-canvas", "8"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("ov2-kernels: ")
+    assert str(target) in line
+    assert "File too large" in line
+    with files_of_at_most(300):
+        assert preinfer(["--video", clip, "--out_dir", str(target), "--num_sampled_frames", "32"]) == 1
+    assert str(target) in capsys.readouterr().err.splitlines()[-1]
+    assert tree(tmp_path) == []
+
+
+FULL = """\
+import json, sys
+from pathlib import Path
+from test_fresh_files import WRITERS, tree
+said = {}
+clip, folder = Path(sys.argv[1]), Path(sys.argv[2])
+Path(folder, "ballast").write_bytes(bytes(int(sys.argv[3])))
+for name, write in WRITERS.items():
+    try:
+        write(clip, folder)
+    except OSError as error:
+        said[name] = [error.errno, str(error.filename), tree(folder)]
+print(json.dumps(said))
+"""
+
+
+def test_a_disk_that_is_full(clip_path, tmp_path):
+    """A file system of its own, of sixteen pages, where this user may make one."""
+    script = f"mount -t tmpfs -o size=64k none {tmp_path} && exec {sys.executable} -c '{FULL}' \"$@\""
+    unshare = ["unshare", "--user", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*unshare, "mount", "-t", "tmpfs", "none", tmp_path]).returncode:
+        pytest.skip("this user may not mount anything; test_no_room_for_all_of_it takes the same ways")
+    command = [*unshare, "sh", "-c", script, "sh", clip_path("h264_bframes"), tmp_path, str(60 << 10)]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    assert set(said) == set(WRITERS)
+    for name, (code, filename, left) in said.items():
+        assert code == errno.ENOSPC, name
+        assert filename.startswith(f"{tmp_path}/new"), name
+        assert left == ["ballast", *(["new"] if name == "cache" else [])], name
