@@ -1,6 +1,6 @@
 """How the cost grows with the length of the video: the same number of samples from ever longer clips.
 
-    python bench/scaling.py SOURCE [--minutes 1 10 60 120] [--gops 250 60] [--folder DIR] [--peers none|lmms|cv-preinfer|all]
+    python bench/scaling.py SOURCE [--minutes 1 10 60 120] [--gops 250 60] [--peers none|lmms|cv-preinfer|all]
 
 Makes 1280x720 clips out of the pictures of ``SOURCE`` (x264's defaults but for the GOP), and repeats them by stream
 copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the samples depend on. Peers

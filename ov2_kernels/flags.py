@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 
 def flag_options(settings: type, field: dataclasses.Field[Any]) -> dict[str, Any]:
-    """What ``add_argument`` takes for a field whose metadata hold ``help`` and ``choices``; unset flags are left out."""
+    """What ``add_argument`` takes for a field whose metadata hold ``help`` and ``choices``; unset ones leave none."""
     hint = get_type_hints(settings)[field.name]
     kind = next(t for t in get_args(hint) or (hint,) if t is not type(None))
     text = field.metadata["help"] + ("" if field.default is None else f" (default: {value_text(field.default)})")

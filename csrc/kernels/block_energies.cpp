@@ -15,15 +15,27 @@ namespace {
 
 constexpr int kVectorLimit = 2047;
 
-// Sixteen pixels, and four cells of them (vector extensions of GCC and Clang, on any target).
+// Wide vectors are passed between functions that are inlined only, so it does not matter how.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+// Sixteen or thirty-two pixels, and sums over cells of them (vector extensions of GCC and Clang, on any
+// target).
 constexpr int64_t kWide = 16;
 typedef uint8_t Bytes16 __attribute__((vector_size(16)));
 typedef uint16_t Words8 __attribute__((vector_size(16)));
 typedef uint32_t Sums4 __attribute__((vector_size(16)));
+typedef uint64_t Longs2 __attribute__((vector_size(16)));
 typedef uint16_t Words16 __attribute__((vector_size(32)));
 typedef int16_t Shorts16 __attribute__((vector_size(32)));
 typedef uint32_t Sums8 __attribute__((vector_size(32)));
 typedef uint64_t Longs4 __attribute__((vector_size(32)));
+
+template <typename T>
+inline __attribute__((always_inline)) T load(const void* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
 
 // Adds the sum of |a - b| over each 4x4 cell of four rows of pixels.
 OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, uint32_t* cells) {
@@ -31,19 +43,16 @@ OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, uint3
     for (; x + kWide <= width; x += kWide) {
         Words8 sum = {};
         for (int64_t j = 0; j < 4; ++j) {
-            Bytes16 p, q;
-            std::memcpy(&p, a + j * width + x, sizeof p);
-            std::memcpy(&q, b + j * width + x, sizeof q);
+            auto p = load<Bytes16>(a + j * width + x);
+            auto q = load<Bytes16>(b + j * width + x);
             Bytes16 larger = p > q ? p : q;
             Bytes16 smaller = p > q ? q : p;
             auto pairs = reinterpret_cast<Words8>(larger - smaller);
             sum += (pairs & 255) + (pairs >> 8);
         }
         auto fours = reinterpret_cast<Sums4>(sum);
-        Sums4 before;
-        std::memcpy(&before, cells + x / 4, sizeof before);
-        before += (fours & 65535) + (fours >> 16);
-        std::memcpy(cells + x / 4, &before, sizeof before);
+        fours = load<Sums4>(cells + x / 4) + (fours & 65535) + (fours >> 16);
+        std::memcpy(cells + x / 4, &fours, sizeof fours);
     }
     for (; x < width; x += 4) {
         for (int64_t j = 0; j < 4; ++j) {
@@ -55,68 +64,67 @@ OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, uint3
 
 struct Vector {
     int x, y;
+
+    int& operator[](int64_t axis) { return axis == 0 ? x : y; }
 };
 
-// The value of this rank, and how far into it the rank lies.
-int value_at(const int64_t* counts, int64_t& rank) {
-    int value = 0;
-    while (rank >= counts[value]) rank -= counts[value++];
-    return value;
-}
-
-// How many of the vectors' components are negative, and how many are not positive: of x, then of y.
-OV2_SIMD void count_signs(const int16_t* motion, int64_t cells, int64_t* negative, int64_t* not_positive) {
-    constexpr int64_t kMost = 16384;  // vectors of sixteen before a lane could overflow
+// The least and the largest of each component.
+OV2_SIMD void find_range(const int16_t* motion, int64_t cells, Vector* least, Vector* most) {
+    Shorts16 low = {}, high = {};
     int64_t i = 0;
-    while (i + 16 <= 2 * cells) {
-        Shorts16 below = {}, upto = {};
-        for (int64_t n = 0; n < kMost && i + 16 <= 2 * cells; ++n, i += 16) {
-            Shorts16 v;
-            std::memcpy(&v, motion + i, sizeof v);
-            below -= v < 0;
-            upto -= v <= 0;
-        }
-        for (int lane = 0; lane < 16; ++lane) {
-            negative[lane % 2] += below[lane];
-            not_positive[lane % 2] += upto[lane];
-        }
+    for (; i + 16 <= 2 * cells; i += 16) {
+        auto v = load<Shorts16>(motion + i);
+        low = v < low ? v : low;
+        high = v > high ? v : high;
+    }
+    for (int lane = 0; lane < 16; ++lane) {
+        (*least)[lane % 2] = std::min<int>((*least)[lane % 2], low[lane]);
+        (*most)[lane % 2] = std::max<int>((*most)[lane % 2], high[lane]);
     }
     for (; i < 2 * cells; ++i) {
-        negative[i % 2] += motion[i] < 0;
-        not_positive[i % 2] += motion[i] <= 0;
+        (*least)[i % 2] = std::min<int>((*least)[i % 2], motion[i]);
+        (*most)[i % 2] = std::max<int>((*most)[i % 2], motion[i]);
     }
 }
 
-OV2_SIMD bool any_motion(const int16_t* motion, int64_t cells) {
-    int16_t any = 0;
-    for (int64_t i = 0; i < 2 * cells; ++i) any = static_cast<int16_t>(any | motion[i]);
-    return any != 0;
+// How many of the vectors have a component of at most `bound`'s: of x, and of y.
+OV2_SIMD void count_upto(const int16_t* motion, int64_t cells, Vector bound, int64_t* counts) {
+    constexpr int64_t kMost = 16384;  // rounds before a lane could overflow
+    Shorts16 bounds;
+    for (int lane = 0; lane < 16; ++lane) bounds[lane] = static_cast<int16_t>(bound[lane % 2]);
+    counts[0] = counts[1] = 0;
+    int64_t i = 0;
+    while (i + 16 <= 2 * cells) {
+        Shorts16 upto = {};
+        for (int64_t n = 0; n < kMost && i + 16 <= 2 * cells; ++n, i += 16)
+            upto -= load<Shorts16>(motion + i) <= bounds;
+        for (int lane = 0; lane < 16; ++lane) counts[lane % 2] += upto[lane];
+    }
+    for (; i < 2 * cells; ++i) counts[i % 2] += motion[i] <= bound[i % 2];
 }
 
-// Lower medians of both components over all cells. Mostly 0; else their upper bytes by counting, then their
-// lower bytes.
-Vector lower_median(const int16_t* motion, int64_t cells) {
-    int64_t rank_x = (cells - 1) / 2;
-    int64_t rank_y = rank_x;
-    int64_t negative[2] = {}, not_positive[2] = {};
-    count_signs(motion, cells, negative, not_positive);
-    auto is_zero = [&](int axis) { return negative[axis] <= rank_x && rank_x < not_positive[axis]; };
-    if (is_zero(0) && is_zero(1)) return {0, 0};
-    int64_t counts[2][256] = {};
-    auto key = [&](int64_t i) { return motion[i] + 32768; };
-    for (int64_t i = 0; i < 2 * cells; i += 2) {
-        ++counts[0][key(i) >> 8];
-        ++counts[1][key(i + 1) >> 8];
+// Lower medians of both components over all cells, which lie from `least` to `most`: by bisection, after a
+// look at 0, which they mostly are.
+Vector lower_median(const int16_t* motion, int64_t cells, Vector least, Vector most) {
+    for (int round = 0; least.x < most.x || least.y < most.y; ++round) {
+        Vector middle;
+        for (int axis : {0, 1}) {
+            int low = least[axis], high = most[axis];
+            int guess = round < 2 ? -round : low + (high - low) / 2;
+            middle[axis] = std::clamp(guess, low, std::max(low, high - 1));
+        }
+        int64_t counts[2];
+        count_upto(motion, cells, middle, counts);
+        for (int axis : {0, 1}) {
+            if (least[axis] == most[axis]) continue;
+            if (counts[axis] > (cells - 1) / 2) {
+                most[axis] = middle[axis];
+            } else {
+                least[axis] = middle[axis] + 1;
+            }
+        }
     }
-    int upper_x = value_at(counts[0], rank_x);
-    int upper_y = value_at(counts[1], rank_y);
-    std::memset(counts, 0, sizeof counts);
-    for (int64_t i = 0; i < 2 * cells; i += 2) {
-        counts[0][key(i) & 255] += key(i) >> 8 == upper_x;
-        counts[1][key(i + 1) & 255] += key(i + 1) >> 8 == upper_y;
-    }
-    return {(upper_x << 8 | value_at(counts[0], rank_x)) - 32768,
-            (upper_y << 8 | value_at(counts[1], rank_y)) - 32768};
+    return least;
 }
 
 // Adds the length of each vector of a row of cells after the median is taken off, in 1/16 of a quarter pixel.
@@ -129,129 +137,155 @@ OV2_SIMD void add_lengths(const int16_t* __restrict vectors, int64_t cells, int 
     }
 }
 
-// Five rows of five pixels of the previous picture, which predict the 4x4 cell at the first.
-struct Window {
-    const uint8_t* data;
-    int64_t stride;
-
-    uint32_t four(int row, int right) const {
-        uint32_t pixels;
-        std::memcpy(&pixels, data + row * stride + right, sizeof pixels);
-        return pixels;
-    }
-};
-
-// Where the window leaves the picture, its pixels are clamped one by one into `scratch`.
-Window window_at(const Geometry& g, const uint8_t* plane, int64_t x, int64_t y, uint8_t* scratch) {
-    if (x >= 0 && y >= 0 && x + 5 <= g.width && y + 5 <= g.height) return {plane + y * g.width + x, g.width};
-    for (int64_t j = 0; j < 5; ++j) {
-        const uint8_t* row = plane + std::clamp<int64_t>(y + j, 0, g.height - 1) * g.width;
-        for (int64_t i = 0; i < 5; ++i) scratch[5 * j + i] = row[std::clamp<int64_t>(x + i, 0, g.width - 1)];
-    }
-    return {scratch, 5};
-}
-
-// Four cells side by side: what the previous picture holds for them, and by how many quarter pixels beyond.
+// What predicts four cells side by side: five rows of sixteen pixels, and those one to the right of each.
 struct Taps {
-    Bytes16 left[5], right[5];
-    Bytes16 fx, fy;
+    const uint8_t* left;
+    const uint8_t* right;
+    int64_t stride;
 };
 
-inline __attribute__((always_inline)) Bytes16 of_cells(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-    return reinterpret_cast<Bytes16>(Sums4{a, b, c, d});
+// Sixteen pixels of a row from `x` on, those outside taken from its ends.
+inline __attribute__((always_inline)) Bytes16 clamped_row(const uint8_t* row, int64_t width, int64_t x) {
+    int64_t inside = std::clamp<int64_t>(x, 0, width - kWide);
+    if (x == inside) return load<Bytes16>(row + x);
+    uint8_t line[3 * kWide];
+    std::memset(line, row[inside], kWide);
+    std::memcpy(line + kWide, row + inside, kWide);
+    std::memset(line + 2 * kWide, row[inside + kWide - 1], kWide);
+    return load<Bytes16>(line + kWide + std::clamp<int64_t>(x - inside, -kWide, kWide));
 }
 
-// The taps of `count` cells from (cx, cy) on; of fewer than four the last is repeated.
-inline __attribute__((always_inline)) void gather(const Geometry& g, const uint8_t* prev,
-                                                  const int16_t* vectors, int64_t cx, int64_t cy,
-                                                  int64_t count, Taps& taps) {
-    Words8 all;
-    if (count == 4) {
-        std::memcpy(&all, vectors, sizeof all);
-    } else {
-        for (int64_t i = 0; i < 8; ++i)
-            all[i] = static_cast<uint16_t>(vectors[2 * std::min(i / 2, count - 1) + i % 2]);
+// Taps of `count` cells from (cx, cy) on, brought together in `room`: for cells that move apart or out of the
+// picture, and where there are fewer than four.
+OV2_SIMD Taps gather(const Geometry& g, const uint8_t* prev, const int16_t* vectors, int64_t cx, int64_t cy,
+                     int64_t count, bool alike, Bytes16* room) {
+    Taps taps{reinterpret_cast<const uint8_t*>(room), reinterpret_cast<const uint8_t*>(room + 5), kWide};
+    auto row = [&](int64_t y) { return prev + std::clamp<int64_t>(y, 0, g.height - 1) * g.width; };
+    if (alike && g.width >= kWide) {
+        int64_t x = 4 * cx + (vectors[0] >> 2);
+        for (int64_t j = 0; j < 5; ++j) {
+            const uint8_t* from = row(4 * cy + j + (vectors[1] >> 2));
+            room[j] = clamped_row(from, g.width, x);
+            room[5 + j] = clamped_row(from, g.width, x + 1);
+        }
+        return taps;
     }
-    auto quarters = reinterpret_cast<Sums4>(all & 3);  // y above x
-    auto fx = reinterpret_cast<Sums4>(quarters & 3) * 0x01010101;
-    auto fy = (quarters >> 16) * 0x01010101;
-    taps.fx = reinterpret_cast<Bytes16>(fx);
-    taps.fy = reinterpret_cast<Bytes16>(fy);
+    const uint8_t* cells[4];
+    bool all_inside = count == 4;
+    for (int64_t c = 0; c < count; ++c) {
+        int64_t x = 4 * (cx + c) + (vectors[2 * c] >> 2);
+        int64_t y = 4 * cy + (vectors[2 * c + 1] >> 2);
+        all_inside &= x >= 0 && y >= 0 && x + 8 <= g.width && y + 5 <= g.height;
+        cells[c] = prev + y * g.width + x;
+    }
+    if (all_inside) {
+        for (int64_t j = 0; j < 5; ++j) {
+            // Of eight pixels the first four, and those after the first.
+            auto from = [&](int c) { return load<uint64_t>(cells[c] + j * g.width); };
+            Longs4 eights = {from(0), from(1), from(2), from(3)};
+            room[j] = reinterpret_cast<Bytes16>(__builtin_convertvector(eights, Sums4));
+            room[5 + j] = reinterpret_cast<Bytes16>(__builtin_convertvector(eights >> 8, Sums4));
+        }
+        return taps;
+    }
+    uint32_t left[5][4] = {}, right[5][4] = {};
+    for (int64_t c = 0; c < count; ++c) {
+        int64_t x = 4 * (cx + c) + (vectors[2 * c] >> 2);
+        int64_t y = 4 * cy + (vectors[2 * c + 1] >> 2);
+        bool inside = x >= 0 && x + 5 <= g.width;
+        for (int64_t j = 0; j < 5; ++j) {
+            const uint8_t* from = row(y + j);
+            uint8_t clamped[5];
+            if (!inside)
+                for (int64_t i = 0; i < 5; ++i) clamped[i] = from[std::clamp<int64_t>(x + i, 0, g.width - 1)];
+            const uint8_t* five = inside ? from + x : clamped;
+            left[j][c] = load<uint32_t>(five);
+            right[j][c] = load<uint32_t>(five + 1);
+        }
+    }
+    std::memcpy(room, left, sizeof left);
+    std::memcpy(room + 5, right, sizeof right);
+    return taps;
+}
 
-    uint64_t pairs[2];
-    std::memcpy(pairs, &all, sizeof pairs);
-    bool alike = pairs[0] == pairs[1] && pairs[0] == (pairs[0] << 32 | pairs[0] >> 32);
+// The same, from where they lie if that will do.
+inline __attribute__((always_inline)) Taps taps_of(const Geometry& g, const uint8_t* prev,
+                                                   const int16_t* vectors, int64_t cx, int64_t cy,
+                                                   int64_t count, Bytes16* room) {
+    if (count < 4) return gather(g, prev, vectors, cx, cy, count, false, room);
+    auto first = load<uint64_t>(vectors);
+    bool alike = first == load<uint64_t>(vectors + 4) && first == (first << 32 | first >> 32);
     int64_t x = 4 * cx + (vectors[0] >> 2);
     int64_t y = 4 * cy + (vectors[1] >> 2);
-    if (alike && x >= 0 && y >= 0 && x + kWide + 1 <= g.width && y + 5 <= g.height) {
-        const uint8_t* from = prev + y * g.width + x;
-        for (int64_t j = 0; j < 5; ++j) {
-            std::memcpy(&taps.left[j], from + j * g.width, kWide);
-            std::memcpy(&taps.right[j], from + j * g.width + 1, kWide);
-        }
-        return;
-    }
-    uint8_t scratch[4][25];
-    Window cells[4];
-    for (int64_t c = 0; c < 4; ++c) {
-        int64_t at = std::min(c, count - 1);
-        cells[c] = window_at(g, prev, 4 * (cx + at) + (vectors[2 * at] >> 2),
-                             4 * cy + (vectors[2 * at + 1] >> 2), scratch[c]);
-    }
-    for (int j = 0; j < 5; ++j) {
-        taps.left[j] =
-            of_cells(cells[0].four(j, 0), cells[1].four(j, 0), cells[2].four(j, 0), cells[3].four(j, 0));
-        taps.right[j] =
-            of_cells(cells[0].four(j, 1), cells[1].four(j, 1), cells[2].four(j, 1), cells[3].four(j, 1));
-    }
+    // At the right edge whole pixels need no tap beyond it; what is read there, in the next row, counts
+    // nothing.
+    bool edge = x + kWide == g.width && (vectors[0] & 3) == 0 && y + 5 < g.height;
+    if (!alike || x < 0 || y < 0 || (x + kWide >= g.width && !edge) || y + 5 > g.height)
+        return gather(g, prev, vectors, cx, cy, 4, alike, room);
+    const uint8_t* from = prev + y * g.width + x;
+    return {from, from + 1, g.width};
 }
 
-// The sum of |luma - prediction| over each of four cells; the prediction is bilinear in quarter pixels.
-inline __attribute__((always_inline)) Sums4 residuals(const Taps& taps, const uint8_t* luma, int64_t stride) {
-    Words16 fx = __builtin_convertvector(taps.fx, Words16);
-    Words16 fy = __builtin_convertvector(taps.fy, Words16);
-    Words16 above = {}, sum = {};
+inline __attribute__((always_inline)) Words16 two_rows(const uint8_t* a, const uint8_t* b) {
+    return reinterpret_cast<Words16>(__builtin_shufflevector(load<Longs2>(a), load<Longs2>(b), 0, 1, 2, 3));
+}
+
+inline __attribute__((always_inline)) Words16 distance(Words16 a, Words16 b) {
+    auto p = reinterpret_cast<Shorts16>(a), q = reinterpret_cast<Shorts16>(b);
+    return reinterpret_cast<Words16>((p > q ? p : q) - (p > q ? q : p));
+}
+
+// The sum of |luma - prediction| over each of eight cells; the prediction is bilinear in quarter pixels. A
+// word holds a pixel of an even column and the next: they are parted, and as the right tap of the first is
+// the left one of the second, three taps are enough.
+inline __attribute__((always_inline)) Sums8 residuals(Taps a, Taps b, const int16_t* vectors,
+                                                      const uint8_t* luma, int64_t stride) {
+    auto fractions = reinterpret_cast<Sums8>(load<Words16>(vectors) & 3);  // y above x
+    auto right_weight = reinterpret_cast<Words16>((fractions & 3) * 0x10001);
+    auto below_weight = reinterpret_cast<Words16>((fractions >> 16) * 0x10001);
+    Words16 left_weight = 4 - right_weight, above_weight = 4 - below_weight;
+    Words16 above_even = {}, above_odd = {}, sum = {};
     for (int64_t j = 0; j < 5; ++j) {
-        Words16 left = __builtin_convertvector(taps.left[j], Words16);
-        Words16 right = __builtin_convertvector(taps.right[j], Words16);
-        Words16 row = left * 4 + (right - left) * fx;
+        Words16 left = two_rows(a.left + j * a.stride, b.left + j * b.stride);
+        Words16 right = two_rows(a.right + j * a.stride, b.right + j * b.stride);
+        Words16 even = (left & 255) * left_weight + (left >> 8) * right_weight;
+        Words16 odd = (left >> 8) * left_weight + (right >> 8) * right_weight;
         if (j > 0) {
-            Bytes16 pixels;
-            std::memcpy(&pixels, luma + (j - 1) * stride, sizeof pixels);
-            auto actual = __builtin_convertvector(pixels, Shorts16);
-            auto predicted = reinterpret_cast<Shorts16>((above * 4 + (row - above) * fy + 8) >> 4);
-            Shorts16 larger = actual > predicted ? actual : predicted;
-            Shorts16 smaller = actual > predicted ? predicted : actual;
-            sum += reinterpret_cast<Words16>(larger - smaller);
+            auto actual = load<Words16>(luma + (j - 1) * stride);
+            sum += distance(actual & 255, (above_even * above_weight + even * below_weight + 8) >> 4);
+            sum += distance(actual >> 8, (above_odd * above_weight + odd * below_weight + 8) >> 4);
         }
-        above = row;
+        above_even = even;
+        above_odd = odd;
     }
     auto pairs = reinterpret_cast<Sums8>(sum);
-    auto fours = reinterpret_cast<Longs4>((pairs & 65535) + (pairs >> 16));
-    return __builtin_convertvector((fours & 0xffffffff) + (fours >> 32), Sums4);
+    return (pairs & 65535) + (pairs >> 16);
 }
 
 // Adds the residuals of a row of cells, each moved by its vector.
 OV2_SIMD void add_moved(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* vectors,
                         int64_t cy, uint32_t* cells) {
-    Taps taps;
+    Bytes16 room[2][10];
     int64_t count = g.cells_x();
     int64_t cx = 0;
-    for (; cx + 4 <= count; cx += 4) {
-        gather(g, prev, vectors + 2 * cx, cx, cy, 4, taps);
-        Sums4 sum;
-        std::memcpy(&sum, cells + cx, sizeof sum);
-        sum += residuals(taps, luma + 4 * (cy * g.width + cx), g.width);
+    for (; cx + 8 <= count; cx += 8) {
+        const int16_t* of_eight = vectors + 2 * cx;
+        Taps a = taps_of(g, prev, of_eight, cx, cy, 4, room[0]);
+        Taps b = taps_of(g, prev, of_eight + 8, cx + 4, cy, 4, room[1]);
+        Sums8 sum =
+            load<Sums8>(cells + cx) + residuals(a, b, of_eight, luma + 4 * (cy * g.width + cx), g.width);
         std::memcpy(cells + cx, &sum, sizeof sum);
     }
-    if (cx == count) return;
-    uint8_t last[4 * kWide] = {};
-    for (int64_t j = 0; j < 4; ++j)
-        std::memcpy(last + j * kWide, luma + (4 * cy + j) * g.width + 4 * cx,
-                    static_cast<size_t>(g.width - 4 * cx));
-    gather(g, prev, vectors + 2 * cx, cx, cy, count - cx, taps);
-    Sums4 sum = residuals(taps, last, kWide);
-    for (int64_t c = cx; c < count; ++c) cells[c] += sum[c - cx];
+    int64_t left = count - cx;
+    if (left == 0) return;
+    int16_t of_eight[16] = {};
+    uint8_t last[4][2 * kWide] = {};
+    std::copy_n(vectors + 2 * cx, 2 * left, of_eight);
+    for (int64_t j = 0; j < 4; ++j) std::copy_n(luma + (4 * cy + j) * g.width + 4 * cx, 4 * left, last[j]);
+    Taps a = taps_of(g, prev, of_eight, cx, cy, std::min<int64_t>(left, 4), room[0]);
+    Taps b = taps_of(g, prev, of_eight + 8, cx + 4, cy, std::max<int64_t>(left - 4, 0), room[1]);
+    Sums8 sum = residuals(a, b, of_eight, last[0], sizeof last[0]);
+    for (int64_t c = 0; c < left; ++c) cells[cx + c] += sum[c];
 }
 
 // Asks for the rows that vectors are about to reach: they jump too wildly for the processor to foresee it.
@@ -263,8 +297,10 @@ void fetch_ahead(const Geometry& g, const uint8_t* plane, int64_t first, int64_t
 // The energies of a frame's blocks: those of their cells, added up down each column of cells first.
 void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* motion,
                     int32_t* residual, int32_t* motion_energy) {
-    bool still = !any_motion(motion, g.cells());
-    Vector median = still ? Vector{0, 0} : lower_median(motion, g.cells());
+    Vector least{0, 0}, most{0, 0};
+    find_range(motion, g.cells(), &least, &most);
+    bool still = least.x == most.x && least.y == most.y;  // both are 0 or beyond it
+    Vector median = lower_median(motion, g.cells(), least, most);
     int64_t cells_per_block = g.block() / 4;
     std::vector<uint32_t> differences(static_cast<size_t>(g.cells_x()));
     std::vector<int32_t> lengths(static_cast<size_t>(g.cells_x()));
