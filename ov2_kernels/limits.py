@@ -68,6 +68,13 @@ class Limits:
         if not isinstance(self.follow_symlinks, bool):
             raise ValueError(f"follow_symlinks must be True or False, got {self.follow_symlinks!r}")
 
+    @staticmethod
+    def checked(limits: Any) -> Limits:
+        """What was handed over as ``limits``; ``ValueError`` where it is something else."""
+        if not isinstance(limits, Limits):
+            raise ValueError(f"limits must be Limits, got {limits!r}")
+        return limits
+
     @property
     def limits(self) -> Limits:
         """These fields alone."""

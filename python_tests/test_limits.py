@@ -209,3 +209,14 @@ def test_the_drop_ins_take_them(clip_path, tmp_path, capsys):
     assert codec_video_prep.main(flags) == 1
     assert "max_source_frames is 39, got" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("limits", [None, 8, {"max_source_frames": 39}, Limits])
+def test_what_are_no_limits_is_said(limits):
+    for check in (
+        llava_onevision2.CodecConfig(limits=limits).validate,
+        lmms_video_utils.CodecConfig(limits=limits, device="cpu").validate,
+        codec_video_prep.PreinferConfig("a.mp4", "out", limits=limits).codec_config,
+    ):
+        with pytest.raises(ValueError, match="limits must be Limits, got"):
+            check()

@@ -107,7 +107,7 @@ class PreinferConfig:
             patch=self.patch,
             max_pixels=self.max_pixels,
             threads=self.thread_count,
-            **dataclasses.asdict(self.limits),
+            **dataclasses.asdict(Limits.checked(self.limits)),
         )
 
     def _check_readiness(self) -> None:

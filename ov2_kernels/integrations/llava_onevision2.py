@@ -98,7 +98,7 @@ class CodecConfig:
         """The settings of :func:`ov2_kernels.tokenize_video` that these stand for."""
         shared = {f.name for f in dataclasses.fields(settings.CodecConfig)} & set(vars(self))
         own = {name: getattr(self, name) for name in shared}
-        return settings.CodecConfig(**own, **dataclasses.asdict(self.limits))
+        return settings.CodecConfig(**own, **dataclasses.asdict(Limits.checked(self.limits)))
 
 
 def process_codec_video(video_url: str | os.PathLike[str], cfg: CodecConfig) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class CodecConfig:
         for whole in ("target_canvas", "group_size"):
             if getattr(self, whole) % self.images_per_group:
                 raise ValueError(f"{whole} must be a multiple of images_per_group, got {getattr(self, whole)}")
+        Limits.checked(self.limits)
         if self.block != 2:
             raise ValueError(f"block must be 2, the encoder merges 2x2 patches, got {self.block}")
         if self.min_group_frames > self.max_group_frames:
