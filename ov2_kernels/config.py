@@ -114,10 +114,11 @@ class CodecConfig(Limits):
                     raise ValueError(f"profile readiness takes no {name}, got {getattr(self, name)}")
         for name in ("motion_weight", "residual_weight", "bits_weight"):
             self._check_number(name, 0.0)
-        if not 0 < sum(self.weights) <= 32767:
+        given = (self.motion_weight, self.residual_weight, self.bits_weight)
+        if max(given) > 128 or not 0 < sum(self.weights) <= 32767:
             raise ValueError(
-                "motion_weight, residual_weight and bits_weight must sum to more than 0 and less than 128, got "
-                f"{self.motion_weight}, {self.residual_weight}, {self.bits_weight}"
+                "motion_weight, residual_weight and bits_weight must sum to more than 0 and less than 128, "
+                f"got {given[0]}, {given[1]}, {given[2]}"
             )
 
     def _check_int(self, name: str, lowest: int, why: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import operator
@@ -58,13 +59,15 @@ class Limits:
             if not field.name.startswith("max_"):
                 continue
             whole = isinstance(field.default, int)
-            good = not isinstance(value, bool) and (hasattr(value, "__index__") or not whole)
-            if whole and good:
-                value = operator.index(value)
-                object.__setattr__(self, field.name, value)
-            if not good or not isinstance(value, (int, float)) or not 0 < value < 2**62:
+            number = value
+            if whole:
+                with contextlib.suppress(TypeError):  # NumPy's integers are welcome
+                    number = operator.index(value)
+            kinds = int if whole else (int, float)
+            if isinstance(value, bool) or not isinstance(number, kinds) or not 0 < number < 2**62:
                 kind = "an integer" if whole else "a number"
                 raise ValueError(f"{field.name} must be {kind} above 0 and below 2**62, got {value!r}")
+            object.__setattr__(self, field.name, number)
         if not isinstance(self.follow_symlinks, bool):
             raise ValueError(f"follow_symlinks must be True or False, got {self.follow_symlinks!r}")
 

@@ -48,6 +48,7 @@ def test_presets():
         ("sample_fps", 0.0, "sample_fps must be a number above 0, got 0.0"),
         ("motion_weight", -0.5, "motion_weight must be a number of at least 0, got -0.5"),
         ("bits_weight", 127.0, "must sum to more than 0 and less than 128, got 1.0, 1.0, 127.0"),
+        ("motion_weight", 1e308, "less than 128, got 1e+308, 1.0, 1.0"),
         ("threads", 0, "threads must be an integer of at least 1 and below 2**31, got 0"),
     ],
 )

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import ov2_kernels
 import pytest
 from ov2_kernels import CodecConfig, errors, ops, tokenize_frames, tokenize_video
@@ -172,6 +173,8 @@ def test_work_ends_in_time(tmp_path):
         ("max_source_width", 0),
         ("max_source_frames", 1.5),
         ("max_file_bytes", True),
+        ("max_file_bytes", np.zeros(2)),
+        ("max_probe_bytes", "8"),
         ("max_wall_seconds", 0.0),
         ("max_source_seconds", float("nan")),
         ("follow_symlinks", 1),
