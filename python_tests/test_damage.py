@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import os
 import time
 from collections import Counter
+from pathlib import Path
 
 import av
 import numpy as np
@@ -28,7 +30,10 @@ CONTAINERS = (
     "h264_bframes", "h264_fragmented", "h264_variable_rate", "vp8", "h264_avi", "mpeg4_avi", "h264_transport_stream",
     "h264_raw",
 )  # fmt: skip
-SEEDS = range(50)
+#: places in each; OV2_DAMAGE_SEEDS asks for fewer, or more
+SEEDS = range(max(50, int(os.environ.get("OV2_DAMAGE_SEEDS", "300"))))
+#: files that broke the reader, most of them under a sanitizer only
+FINDINGS = Path(__file__).parents[1] / "csrc" / "fuzz" / "findings"
 #: seconds that a small clip may take, on a machine that has much else to do
 BOUND = 20.0
 
@@ -75,6 +80,14 @@ def test_broken_anywhere(name, clip_path, tmp_path):
         kinds[type(strict).__name__, type(salvaged).__name__] += 1
     assert kinds["CodecTokens", "CodecTokens"] > 5, "some are read"
     assert len(kinds) > 1 or name in ("h264_transport_stream", "h264_raw"), "and some are not"
+
+
+@pytest.mark.parametrize("finding", sorted(FINDINGS.iterdir()), ids=lambda path: path.stem)
+def test_what_fuzzing_found(finding, tmp_path):
+    path = tmp_path / "found.bin"
+    path.write_bytes(finding.read_bytes()[:-1])  # the last byte tells the target what to ask for
+    for on_error in ("raise", "salvage"):
+        attempt(path, on_error=on_error)
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

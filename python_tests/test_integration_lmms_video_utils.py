@@ -163,6 +163,7 @@ def test_numbers_of_frames():
         assert CodecConfig(device="cpu", max_frames=100).num_sampled_frames() == 96
     with pytest.raises(ValueError, match="target_fps needs end_time or video_duration"):
         CodecConfig(device="cpu", target_fps=8.0).num_sampled_frames()
+    assert CodecConfig(device="cpu", target_fps=1e300, end_time=1e300).num_sampled_frames() == 2**31
 
 
 @pytest.mark.parametrize(

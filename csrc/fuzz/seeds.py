@@ -1,7 +1,7 @@
 """Makes what the fuzz targets start from: clips of a few kilobytes, and single pictures of H.264.
 
 ``seeds.py FOLDER FILES...`` writes to ``FOLDER/h264_parser`` and ``FOLDER/read_samples``; ``FILES`` are further raw
-H.264 streams.
+H.264 streams. ``findings``, beside this file, holds what broke the reader before.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def main(folder: Path, files: list[Path]) -> None:
         for i, (clip, settings) in enumerate(CLIPS.items()):
             data = encode(made / clip, scene(8, 32, 48), **settings).read_bytes()
             (reader / clip).write_bytes(data + bytes([i]))
+    for found in (Path(__file__).parent / "findings").iterdir():
+        (reader / found.name).write_bytes(found.read_bytes())
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@
 
 #include "media/bit_cost.h"
 #include "media/error.h"
-#include "media/libav.h"
 #include "media/log.h"
 #include "media/probe.h"
 #include "media/read_samples.h"
+#include "media/versions.h"
 #include "parallel.h"
 
 namespace ov2 {
@@ -23,10 +23,6 @@ using media::Fault;
 using media::Limits;
 using media::PacketTable;
 using media::VideoError;
-
-// Bytes that libav may take at once, for a header that lies; a plane of the largest picture that the default
-// limits admit takes half of it.
-constexpr size_t kMostAllocated = size_t{1} << 29;
 
 template <typename T>
 Array<T> to_array(const std::vector<T>& values) {
@@ -100,10 +96,7 @@ Limits to_limits(const py::dict& given, Poll& poll) {
     take("follow_symlinks", limits.follow_symlinks);
     take("salvage", limits.salvage);
     limits.check = [&poll] { poll.check(); };
-    // libav keeps this one for the whole process, so that it only ever grows.
-    static size_t most_allocated = kMostAllocated;
-    most_allocated = std::max(most_allocated, static_cast<size_t>(8 * most_decoded_pixels(limits)));
-    av_max_alloc(most_allocated);
+    limit_allocations(limits);
     return limits;
 }
 
@@ -340,16 +333,7 @@ py::tuple converted_canvases(const media::KeptColors& colors, const Array<uint8_
 
 py::dict ffmpeg_versions() {
     py::dict versions;
-    auto add = [&](const char* name, unsigned version) {
-        versions[name] = std::to_string(AV_VERSION_MAJOR(version)) + "." +
-                         std::to_string(AV_VERSION_MINOR(version)) + "." +
-                         std::to_string(AV_VERSION_MICRO(version));
-    };
-    versions["ffmpeg"] = std::string(av_version_info());
-    add("libavformat", avformat_version());
-    add("libavcodec", avcodec_version());
-    add("libavutil", avutil_version());
-    add("libswscale", swscale_version());
+    for (const auto& [name, version] : media::library_versions()) versions[name.c_str()] = version;
     return versions;
 }
 

@@ -29,7 +29,7 @@ OV2_SIMD void convert_adjacent(ColorMatrix matrix, const uint8_t* __restrict y, 
 
 }  // namespace
 
-ColorMatrix color_matrix(AVColorSpace space, bool full_range, int coded_height) {
+ColorMatrix color_matrix(int space, bool full_range, int coded_height) {
     // Kr and Kb of ITU-T H.273, table 4.
     double kr = 0.299, kb = 0.114;
     switch (space) {

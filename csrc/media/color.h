@@ -18,7 +18,7 @@ struct ColorMatrix {
 };
 
 // The matrix a picture states; where it is silent, BT.601 below 720 coded lines and BT.709 from there on.
-ColorMatrix color_matrix(AVColorSpace space, bool full_range, int coded_height);
+ColorMatrix color_matrix(int space, bool full_range, int coded_height);
 
 // One row of `width` pixels; `rgb` advances by `step` bytes per pixel (3 where pixels are adjacent).
 void convert_row(const ColorMatrix& matrix, const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int width,

@@ -23,6 +23,7 @@ extern "C" {
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 namespace ov2::media {
@@ -46,6 +47,15 @@ struct FreeScaler {
     void operator()(SwsContext* scaler) const { sws_freeContext(scaler); }
 };
 using ScalerPtr = std::unique_ptr<SwsContext, FreeScaler>;
+
+// The number of an enumerator that libav took from a file without a look, and which may be none.
+template <typename Enum>
+int number_of(const Enum& value) {
+    int number;
+    static_assert(sizeof value == sizeof number);
+    std::memcpy(&number, &value, sizeof number);
+    return number;
+}
 
 namespace shim {
 

@@ -32,4 +32,8 @@ inline int64_t most_decoded_pixels(const Limits& limits) {
     return limits.max_source_pixels + limits.max_source_pixels / 4 + (1 << 16);
 }
 
+// Tells libav how many bytes it may take at once, for the whole process, so that this only ever grows. Not
+// for several threads at a time.
+void limit_allocations(const Limits& limits);
+
 }  // namespace ov2::media

@@ -18,7 +18,7 @@ bool is_full_range(const AVFrame& frame) {
         case AV_PIX_FMT_YUVJ411P:
             return true;
         default:
-            return frame.color_range == AVCOL_RANGE_JPEG;
+            return number_of(frame.color_range) == AVCOL_RANGE_JPEG;
     }
 }
 
@@ -81,7 +81,7 @@ struct ChromaPosition {
 
 ChromaPosition chroma_position(const AVFrame& frame, const AVPixFmtDescriptor& format) {
     int x = 128, y = 128;  // the centre, which is also what libswscale takes where the stream is silent
-    switch (frame.chroma_location) {
+    switch (number_of(frame.chroma_location)) {
         case AVCHROMA_LOC_LEFT:
             x = 0;
             break;
@@ -208,7 +208,7 @@ void Resizer::turn_luma_row(const uint8_t* row, int y, uint8_t* luma) const {
 ColorPlanes Resizer::planes(const AVFrame& frame, uint8_t* luma) {
     ColorPlanes planes;
     AVPixelFormat source = without_range(frame.format);
-    planes.matrix = color_matrix(frame.colorspace, is_full_range(frame), frame.height);
+    planes.matrix = color_matrix(number_of(frame.colorspace), is_full_range(frame), frame.height);
     if (is_averaged(frame)) {
         average_luma(frame, luma);
         if (descriptor(source).nb_components < 3) return planes;

@@ -143,7 +143,8 @@ class CodecConfig:
             end = video_duration if self.end_time is None else self.end_time
             if end is None:
                 raise ValueError("target_fps needs end_time or video_duration")
-            count = round(max(0.0, float(end) - float(self.start_time or 0.0)) * float(self.target_fps))
+            seconds = max(0.0, float(end) - float(self.start_time or 0.0))
+            count = round(min(seconds * float(self.target_fps), 2.0**31))
         if self.max_frames is not None:
             count = min(count, self.max_frames)
         if count % self.group_size:
