@@ -1,12 +1,27 @@
 #include "media/decoder.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace ov2::media {
 namespace {
 
 constexpr int kMostThreads = 16;      // each holds pictures of its own
 constexpr int64_t kMostDelayed = 15;  // the H.264 decoder holds 16 pictures at most
+
+// An H.264 packet with an access unit delimiter and no picture, framed as the stream's own packets are.
+PacketPtr pictureless(const AVCodecParameters& parameters) {
+    std::vector<uint8_t> bytes{0, 0, 0, 1};
+    if (parameters.extradata_size > 4 && parameters.extradata[0] == 1) {
+        bytes.assign((parameters.extradata[4] & 3) + 1, 0);
+        bytes.back() = 2;
+    }
+    bytes.insert(bytes.end(), {0x09, 0xF0});
+    PacketPtr packet(av_packet_alloc());
+    if (!packet || av_new_packet(packet.get(), static_cast<int>(bytes.size())) < 0) throw std::bad_alloc();
+    std::copy(bytes.begin(), bytes.end(), packet->data);
+    return packet;
+}
 
 }  // namespace
 
@@ -36,6 +51,9 @@ Decoder::Decoder(const Demuxer& demuxer, int threads, bool vectors, int64_t reor
         if (parameters->codec_id == AV_CODEC_ID_H264 && delayed > 1) {
             context_->thread_count = static_cast<int>(delayed);
             context_->has_b_frames = static_cast<int>(reordering + delayed);
+            // Whoever is told to drain hands out all that wait, while others may still be at work (seen with
+            // libavcodec 61).
+            round_ = pictureless(*parameters);
         } else {
             context_->thread_type = FF_THREAD_SLICE;
         }

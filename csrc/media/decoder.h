@@ -19,6 +19,22 @@ class Decoder {
     // the decoder cannot use is passed over, as players do: pictures that are lost by it are found missing.
     template <typename Show>
     void decode(const AVPacket* packet, Show show) {
+        if (packet == nullptr && round_) {
+            context_->skip_frame = AVDISCARD_NONREF;  // a packet without a picture is no error then
+            for (int thread = 0; thread < context_->thread_count; ++thread) send(round_.get(), show);
+        }
+        send(packet, show);
+    }
+
+    // Forgets everything, to go on at a keyframe that needs nothing before it.
+    void reset() {
+        avcodec_flush_buffers(context_.get());
+        context_->skip_frame = AVDISCARD_DEFAULT;
+    }
+
+  private:
+    template <typename Show>
+    void send(const AVPacket* packet, Show& show) {
         for (;;) {
             int sent = avcodec_send_packet(context_.get(), packet);
             if (sent == AVERROR(ENOMEM)) check(sent, path_, "decode it");
@@ -27,10 +43,6 @@ class Decoder {
         }
     }
 
-    // Forgets everything, to go on at a keyframe that needs nothing before it.
-    void reset() { avcodec_flush_buffers(context_.get()); }
-
-  private:
     template <typename Show>
     void receive(Show& show) {
         for (;;) {
@@ -48,6 +60,8 @@ class Decoder {
     std::string path_;
     const Limits& limits_;
     CodecContextPtr context_;
+    PacketPtr
+        round_;  // sent to every thread before draining, so that all have ended what they were at; or null
 };
 
 }  // namespace ov2::media
