@@ -63,7 +63,7 @@ def bounds(binary: Binary, device: Device, amount: Work) -> tuple[float, float, 
 def chosen(binary: Binary) -> bool:
     """The form that a run with the default settings and bfloat16 takes."""
     form = binary.form
-    return form.get("PATCH", 14) == 14 and not form.get("GLOBAL") and form.get("values", "*i16") == "*i16"
+    return not form.get("GLOBAL") and form.get("values", "*i32") == "*i32"
 
 
 def main() -> None:

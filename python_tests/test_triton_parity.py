@@ -68,7 +68,7 @@ def test_medians_of_long_frames_and_at_the_ends_of_the_type():
     motion[2, :, 0] = 32767 * rng.integers(0, 2, 10243)
     (vectors,) = to_device(motion)
     medians = torch.zeros((3, 2), dtype=torch.int32, device=vectors.device)
-    KERNELS["motion_medians"]((3,), as_words(vectors), medians, 10243, CHUNK=2048, RESIDENT=5)
+    KERNELS["motion_medians"]((3,), as_words(vectors), medians, 10243, CHUNK=1024, SAMPLE=32)
     assert_same(to_numpy(medians), np.sort(motion, axis=1)[:, 5121].astype(np.int32))
 
 
@@ -275,15 +275,18 @@ class TestFourK:
         selected = torch.full((slots,), slots - 1)
         common = (selected, torch.arange(n))
         table = torch.tensor(normalization_table())
-        places = sys.modules["ov2_kernels.triton.pack_pixel_values"]._places(14, torch.device("cpu"))
         values = untouched(slots * 4, 588, dtype=torch.float32)
+        pairs = values.view(-1).view(torch.int64)
         positions = untouched(slots * 4, 3, dtype=torch.int64)
         sources = untouched(slots * 4, 3, dtype=torch.int32)
         with only_last_program(monkeypatch) as launch, sanitized():
             arguments = (as_words(frames), *common, as_words(canvases), sources, *self.size)
-            launch(KERNELS["copy_blocks"], (slots,), *arguments, PATCH=14, CHUNK=256)
-            arguments = (frames, *common, as_words(table), places, as_words(values), positions, *self.size)
-            launch(KERNELS["gather_patches"], (slots,), *arguments, CHUNK=512)
+            # The last program of a row of blocks copies its end; before it comes the one for its last patches.
+            for across in (12 * 137 // 256 + 1, 3 * self.width // 4 // 256 + 1):
+                launch(KERNELS["copy_blocks"], (slots // 137, across), *arguments, WORDS=256, ROWS=4)
+            halves = frames.view(-1).view(torch.int16)
+            arguments = (halves, *common, as_words(table), pairs, positions, *self.size)
+            launch(KERNELS["gather_patches"], (slots,), *arguments, CHUNK=128)
         assert torch.equal(canvases[-1, -28:, -28:], frames[-1, -28:, -28:])
         last = frames[-1:, -28:, -28:].numpy()
         expected, _ = reference.pack_pixel_values(last, np.array([[0]]), np.array([0]), table.numpy())

@@ -88,7 +88,8 @@ def compile_kernels(
 
 
 def _compile(stage: str, kernel: Kernel, variant: Any, target: str, narrow: bool) -> Binary:
-    types, constants = kernel.signature(variant), kernel.constants(variant)
+    device = TARGETS[target]
+    types, constants = kernel.signature(variant), {**kernel.constants(variant), **kernel.about(device.backend)}
     attributes = {}
     for i, (name, type_) in enumerate(types.items()):
         aligned = [["tt.divisibility", 16]] if name in kernel.aligned else []
@@ -98,7 +99,6 @@ def _compile(stage: str, kernel: Kernel, variant: Any, target: str, narrow: bool
     source = ASTSource(
         kernel.function, {**types, **dict.fromkeys(constants, "constexpr")}, constexprs=constants, attrs=attributes
     )
-    device = TARGETS[target]
     options = kernel.options(device.warp_size)
     compiled = triton.compile(source, target=device, options=options)
     is_cuda = device.backend == "cuda"

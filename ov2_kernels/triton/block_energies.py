@@ -6,6 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
+from .bytes import add_byte_distances, permute_bytes
 from .launch import ceil_div, kernel, words
 
 VECTOR_LIMIT = tl.constexpr(2047)
@@ -33,7 +34,7 @@ def block_energies(
     residual = luma.new_empty((n, hb, wb))
     motion_energy = torch.empty_like(residual)
     bits = torch.empty_like(residual, dtype=torch.int64)
-    motion_medians((n,), motion, medians, height * width // 16, CHUNK=2048, RESIDENT=5)
+    motion_medians((n,), motion, medians, height * width // 16, CHUNK=1024, SAMPLE=32)
     energies(
         (ceil_div(n * hb * wb, 16),),
         luma,
@@ -54,93 +55,82 @@ def block_energies(
 
 
 @triton.jit
-def _split(low, high):
-    """Where to bisect: off zero first, for most often that is the median, then in the middle."""
-    return tl.where((low < 0) & (high >= 0), -1, tl.where(low == 0, 0, (low + high) >> 1))
+def _element(values, rank):
+    """The element of a rank among a few 16-bit integers, each of which is compared with all others."""
+    below = tl.sum((values[None, :] < values[:, None]).to(tl.int32), 1)
+    upto = tl.sum((values[None, :] <= values[:, None]).to(tl.int32), 1)
+    return tl.max(tl.where((below <= rank) & (rank < upto), values, -32768), 0)
+
+
+@triton.jit
+def _narrow(low, high, guess, step, below, upto, rank):
+    """What is left between ``low`` and ``high`` once it is known how many lie below a guess and up to it; the next."""
+    is_lower = below > rank
+    is_higher = upto <= rank
+    low = tl.where(is_lower, low, guess + is_higher.to(tl.int32))
+    high = tl.where(is_higher, high, guess - is_lower.to(tl.int32))
+    middle = (low + high) >> 1
+    # The guess was near: the next is not farther from it than a step, which grows.
+    return low, high, tl.where(is_lower, tl.maximum(middle, guess - step), tl.minimum(middle, guess + step))
 
 
 @kernel(
     types={"motion": "*i32", "medians": "*i32", "cells": "i32"},
-    variants=({"CHUNK": 2048, "RESIDENT": 5},),
-    threads=256,
+    variants=({"CHUNK": 1024, "SAMPLE": 32},),
 )
-def motion_medians(motion, medians, cells, CHUNK: tl.constexpr, RESIDENT: tl.constexpr):
-    """Lower median of each vector component over a frame: one program per frame, bisection by counting.
+def motion_medians(motion, medians, cells, CHUNK: tl.constexpr, SAMPLE: tl.constexpr):
+    """Lower median of each vector component over a frame: one program per frame.
 
-    ``RESIDENT`` chunks of a frame stay in registers; those behind them are read again in every pass.
+    The median of a sample is guessed, and what lies below and up to it is counted; most often it is the median.
+    Otherwise the search goes on from there.
     """
     frame = tl.program_id(0).to(tl.int64)
     motion += frame * cells
+    size = tl.minimum(cells, SAMPLE)
+    lane = tl.arange(0, SAMPLE)
+    # Lanes past the end hold the greatest vector, which leaves the ranks below it as they are.
+    sample = tl.load(motion + lane * (cells // size), mask=lane < size, other=0x7FFF7FFF)
     lane = tl.arange(0, CHUNK)
-    low_x = tl.full([CHUNK], 32767, tl.int32) << 16
-    low_y = tl.full([CHUNK], 32767, tl.int32) << 16
-    high_x = tl.full([CHUNK], -32768, tl.int32) << 16
-    high_y = high_x
-    resident = ()
-    for i in tl.static_range(RESIDENT):
-        live = i * CHUNK + lane < cells
-        word = tl.load(motion + i * CHUNK + lane, mask=live, other=0)
-        # Components are compared in the upper half of 32 bits, whatever stands below. Lanes past the end hold zeros
-        # here, which at worst cost a pass, and then the greatest vector, which is above every middle.
-        low_x = tl.minimum(low_x, word << 16)
-        high_x = tl.maximum(high_x, word << 16)
-        low_y = tl.minimum(low_y, word)
-        high_y = tl.maximum(high_y, word)
-        resident += (tl.where(live, word, 0x7FFF7FFF),)  # type: ignore[assignment]
-    for start in range(RESIDENT * CHUNK, cells, CHUNK):
-        word = tl.load(motion + start + lane, mask=start + lane < cells, other=0)
-        low_x = tl.minimum(low_x, word << 16)
-        high_x = tl.maximum(high_x, word << 16)
-        low_y = tl.minimum(low_y, word)
-        high_y = tl.maximum(high_y, word)
-    min_x = tl.min(low_x, 0) >> 16
-    max_x = tl.max(high_x, 0) >> 16
-    min_y = tl.min(low_y, 0) >> 16
-    max_y = tl.max(high_y, 0) >> 16
+    guess_x = _element((sample << 16) >> 16, (size - 1) // 2)
+    guess_y = _element(sample >> 16, (size - 1) // 2)
     rank = (cells - 1) // 2
-    while (min_x < max_x) | (min_y < max_y):
-        middle_x = _split(min_x, max_x)
-        middle_y = _split(min_y, max_y)
-        limit_x = middle_x << 16
-        limit_y = (middle_y << 16) | 0xFFFF
+    low_x = tl.full([], -32768, tl.int32)
+    high_x = tl.full([], 32767, tl.int32)
+    low_y = low_x
+    high_y = high_x
+    step = tl.full([], 4, tl.int32)
+    while (low_x < high_x) | (low_y < high_y):
+        # Components are compared in the upper half of 32 bits, whatever stands below.
+        limit_x = guess_x << 16
+        limit_y = guess_y << 16
         below_x = tl.zeros([CHUNK], tl.int32)
+        upto_x = tl.zeros([CHUNK], tl.int32)
         below_y = tl.zeros([CHUNK], tl.int32)
-        for i in tl.static_range(RESIDENT):
-            below_x += ((resident[i] << 16) <= limit_x).to(tl.int32)
-            below_y += (resident[i] <= limit_y).to(tl.int32)
-        for start in range(RESIDENT * CHUNK, cells, CHUNK):
+        upto_y = tl.zeros([CHUNK], tl.int32)
+        for start in range(0, cells, CHUNK):
             word = tl.load(motion + start + lane, mask=start + lane < cells, other=0x7FFF7FFF)
-            below_x += ((word << 16) <= limit_x).to(tl.int32)
-            below_y += (word <= limit_y).to(tl.int32)
-        enough_x = tl.sum(below_x, 0) > rank
-        enough_y = tl.sum(below_y, 0) > rank
-        min_x = tl.where(enough_x, min_x, middle_x + 1)
-        max_x = tl.where(enough_x, middle_x, max_x)
-        min_y = tl.where(enough_y, min_y, middle_y + 1)
-        max_y = tl.where(enough_y, middle_y, max_y)
-    tl.store(medians + 2 * frame, min_x)
-    tl.store(medians + 2 * frame + 1, min_y)
+            below_x += ((word << 16) < limit_x).to(tl.int32)
+            upto_x += ((word << 16) <= limit_x).to(tl.int32)
+            below_y += (word < limit_y).to(tl.int32)
+            upto_y += (word <= (limit_y | 0xFFFF)).to(tl.int32)
+        low_x, high_x, guess_x = _narrow(low_x, high_x, guess_x, step, tl.sum(below_x, 0), tl.sum(upto_x, 0), rank)
+        low_y, high_y, guess_y = _narrow(low_y, high_y, guess_y, step, tl.sum(below_y, 0), tl.sum(upto_y, 0), rank)
+        step = tl.minimum(4 * step, 65536)
+    tl.store(medians + 2 * frame, low_x)
+    tl.store(medians + 2 * frame + 1, low_y)
 
 
 @triton.jit
-def _beyond(column, words_per_row):
-    """How to replace a word beyond the picture's sides by its outermost pixel: shift, mask and factor."""
-    outside = (column < 0) | (column >= words_per_row)
-    shift = tl.where(column >= words_per_row, 24, 0).to(tl.uint32)
-    mask = tl.where(outside, 0xFF, -1).to(tl.uint32, bitcast=True)
-    return shift, mask, tl.where(outside, 0x01010101, 1).to(tl.uint32)
+def _taps(x, first, last):
+    """Where in two words stand the four pixels from ``x`` on, and the four from ``x + 1`` on, as hex digits.
 
-
-@triton.jit
-def _packed_distance(even, odd, even_below, odd_below, fy, luma):
-    """Sum of |luma - pred| over four pixels, two 16-bit lanes at a time; no lane passes 16 * 255 + 8."""
-    pred_even = ((even * (4 - fy) + even_below * fy + 0x00080008) >> 4) & 0x00FF00FF
-    pred_odd = ((odd * (4 - fy) + odd_below * fy + 0x00080008) >> 4) & 0x00FF00FF
-    # 256 more in each lane keeps the difference positive, so that nothing is borrowed from the lane above.
-    d_even = (luma & 0x00FF00FF) + 0x01000100 - pred_even
-    d_odd = ((luma >> 8) & 0x00FF00FF) + 0x01000100 - pred_odd
-    total = tl.abs((d_even & 0xFFFF).to(tl.int32) - 256) + tl.abs((d_even >> 16).to(tl.int32) - 256)
-    return total + tl.abs((d_odd & 0xFFFF).to(tl.int32) - 256) + tl.abs((d_odd >> 16).to(tl.int32) - 256)
+    Columns beyond the picture, which begins at ``first`` and ends at ``last``, are its outermost.
+    """
+    these = tl.minimum(tl.maximum(x, first), last)
+    for i in tl.static_range(1, 4):
+        these |= tl.minimum(tl.maximum(x + i, first), last) << (4 * i)
+    next_ones = (these >> 4) | (tl.minimum(tl.maximum(x + 4, first), last) << 12)
+    return these.to(tl.uint32), next_ones.to(tl.uint32)
 
 
 @kernel(
@@ -157,6 +147,7 @@ def _packed_distance(even, odd, even_below, odd_below, fy, luma):
         "patch": "i32",
     },
     variants=({"BLOCKS": 16, "CELLS": 8},),
+    knows_ptx=True,
 )
 def energies(
     luma,
@@ -171,6 +162,7 @@ def energies(
     patch,
     BLOCKS: tl.constexpr,
     CELLS: tl.constexpr,
+    PTX: tl.constexpr,
 ):
     """Residual and motion of ``BLOCKS`` blocks: a lane works on one 4x4 cell at a time, in words of four pixels."""
     wb = width // (2 * patch)
@@ -191,17 +183,23 @@ def energies(
     first_y = (index // wb * side)[:, None]
     first_x = (index % wb * side)[:, None]
     lane = tl.arange(0, CELLS)[None, :]
-    distance = tl.zeros([BLOCKS, CELLS], tl.int32)
+    distance = tl.zeros([BLOCKS, CELLS], tl.uint32)
     speed = tl.zeros([BLOCKS, CELLS], tl.int32)
+    first_cell = first_y * words_per_row + first_x
+    vectors = tl.load(motion_frame + (first_cell + tl.minimum(lane, side - 1)))
     for row in range(side):
         for start in range(0, side, CELLS):
             # Lanes past the block's side go over its last cell again, and do not count.
             live = in_range[:, None] & (start + lane < side)
             cell_y = first_y + row
             cell_x = first_x + tl.minimum(start + lane, side - 1)
-            word = tl.load(motion_frame + (cell_y * words_per_row + cell_x))
-            vx = (word << 16) >> 16
-            vy = word >> 16
+            # While this cell's pixels are waited for, the next one's vector is on its way.
+            ends = start + CELLS >= side
+            next_row = tl.minimum(row + tl.where(ends, 1, 0), side - 1)
+            next_lane = tl.minimum(tl.where(ends, 0, start + CELLS) + lane, side - 1)
+            following = tl.load(motion_frame + (first_cell + next_row * words_per_row + next_lane))
+            vx = (vectors << 16) >> 16
+            vy = vectors >> 16
 
             dx = tl.minimum(tl.maximum(vx - median_x, -VECTOR_LIMIT), VECTOR_LIMIT)
             dy = tl.minimum(tl.maximum(vy - median_y, -VECTOR_LIMIT), VECTOR_LIMIT)
@@ -210,36 +208,42 @@ def energies(
 
             x = 4 * cell_x + (vx >> 2)
             y = 4 * cell_y + (vy >> 2)
-            shift = ((x & 3) * 8).to(tl.uint64)
+            column = tl.minimum(tl.maximum(x >> 2, 0), tl.maximum(words_per_row - 2, 0))
+            these, next_ones = _taps(x - 4 * column, -4 * column, 4 * (words_per_row - column) - 1)
+            pixels = luma_frame + (4 * cell_y * words_per_row + cell_x)
+            prev_column = prev_frame + column
+            # All that a cell needs is asked for before any of it is waited for.
+            given, left, right = (), (), ()
+            for j in tl.static_range(4):
+                given += (tl.load(pixels + j * words_per_row).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+            for j in tl.static_range(5):
+                source = prev_column + tl.minimum(tl.maximum(y + j, 0), height - 1) * words_per_row
+                left += (tl.load(source).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                pair = tl.load(source + 1, mask=column < words_per_row - 1, other=0)
+                right += (pair.to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
             fx = (vx & 3).to(tl.uint32)
-            fy = (vy & 3).to(tl.uint32)
-            difference = tl.zeros([BLOCKS, CELLS], tl.int32)
+            # Sixteen times the weights, so that predicted pixels stand in the upper halves of 16-bit lanes.
+            weight_below = ((vy & 3) * 16).to(tl.uint32)
+            weight_above = 64 - weight_below
             even_above = tl.zeros([BLOCKS, CELLS], tl.uint32)
             odd_above = tl.zeros([BLOCKS, CELLS], tl.uint32)
-            left_column = tl.minimum(tl.maximum(x >> 2, 0), words_per_row - 1)
-            right_column = tl.minimum(tl.maximum((x >> 2) + 1, 0), words_per_row - 1)
-            left_shift, left_mask, left_factor = _beyond(x >> 2, words_per_row)
-            right_shift, right_mask, right_factor = _beyond((x >> 2) + 1, words_per_row)
+            difference = tl.zeros([BLOCKS, CELLS], tl.uint32)
             for j in tl.static_range(5):
-                source_row = tl.minimum(tl.maximum(y + j, 0), height - 1)
-                left = tl.load(prev_frame + (source_row * words_per_row + left_column)).to(tl.uint32, bitcast=True)
-                right = tl.load(prev_frame + (source_row * words_per_row + right_column)).to(tl.uint32, bitcast=True)
-                left = ((left >> left_shift) & left_mask) * left_factor
-                right = ((right >> right_shift) & right_mask) * right_factor
-                pair = left.to(tl.uint64) | (right.to(tl.uint64) << 32)
-                head = (pair >> shift).to(tl.uint32)
-                tail = (pair >> (shift + 16)).to(tl.uint32) & 0x00FF00FF
+                head = permute_bytes(left[j], right[j], these, PTX)
+                tail = permute_bytes(left[j], right[j], next_ones, PTX)
                 # Pixels 0 and 2 share a word, 1 and 3 another; each is weighted with its right neighbour.
-                odd = (head >> 8) & 0x00FF00FF
-                even = (head & 0x00FF00FF) * (4 - fx) + odd * fx
-                odd = odd * (4 - fx) + tail * fx
+                middle = tail & 0x00FF00FF
+                even = (head & 0x00FF00FF) * (4 - fx) + middle * fx
+                odd = middle * (4 - fx) + ((tail >> 8) & 0x00FF00FF) * fx
                 if j > 0:
-                    pixels = tl.load(luma_frame + ((4 * cell_y + j - 1) * words_per_row + cell_x))
-                    pixels = pixels.to(tl.uint32, bitcast=True)
-                    difference += _packed_distance(even_above, odd_above, even, odd, fy, pixels)
+                    even_pixels = even_above * weight_above + even * weight_below + 0x00800080
+                    odd_pixels = odd_above * weight_above + odd * weight_below + 0x00800080
+                    predicted = permute_bytes(even_pixels, odd_pixels, tl.full([BLOCKS, CELLS], 0x7351, tl.uint32), PTX)
+                    difference = add_byte_distances(given[j - 1], predicted, difference, PTX)
                 even_above = even
                 odd_above = odd
             distance += tl.where(live, difference, 0)
+            vectors = following
     tl.store(residual + block, tl.sum(distance, 1), mask=in_range)
     tl.store(motion_energy + block, tl.sum(speed, 1), mask=in_range)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import triton.language as tl
 
+from .bytes import add_byte_distances, byte_distances
 from .launch import ceil_div, kernel, send_edges, words
 from .order_statistic import order_statistic
 
@@ -24,7 +25,7 @@ def change_scores(luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int =
     luma = words(luma)
     changes = luma.new_empty((n, hb, wb))
     scores = torch.empty_like(changes)
-    measure_changes((ceil_div(n * hb * wb, 4),), luma, changes, n * hb * wb, height, width, patch, BLOCKS=4, LANES=32)
+    measure_changes((ceil_div(n * hb * wb, 32),), luma, changes, n * hb * wb, height, width, patch, BLOCKS=32, WORDS=8)
     lift_by_median((n,), changes, scores, hb * wb, CHUNK=256)
     relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch, CHUNK=32)
     return scores
@@ -39,10 +40,17 @@ def change_scores(luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int =
         "width": "i32",
         "patch": "i32",
     },
-    variants=({"BLOCKS": 4, "LANES": 32},),
+    variants=({"BLOCKS": 32, "WORDS": 8},),
+    threads=64,
+    knows_ptx=True,
 )
-def measure_changes(luma, changes, total, height, width, patch, BLOCKS: tl.constexpr, LANES: tl.constexpr):
-    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, against the frame before; a lane takes words of four."""
+def measure_changes(
+    luma, changes, total, height, width, patch, BLOCKS: tl.constexpr, WORDS: tl.constexpr, PTX: tl.constexpr
+):
+    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, against the frame before; a lane takes words of four.
+
+    What a distance ``d`` exceeds ``z`` by is ``(|d - z| + d - z) / 2``, so the sums of ``d`` and ``|d - z|`` are taken.
+    """
     wb = width // (2 * patch)
     blocks = height // (2 * patch) * wb
     words_per_row = width // 4
@@ -54,20 +62,28 @@ def measure_changes(luma, changes, total, height, width, patch, BLOCKS: tl.const
     # The first frame is compared with itself: it opens a group, whose changes count nowhere.
     before = luma + (tl.maximum(frame - 1, 0).to(tl.int64) * (height * words_per_row))[:, None]
     side = patch // 2
-    first = (index // wb * (2 * patch) * words_per_row + index % wb * side)[:, None]
-    lane = tl.arange(0, LANES)[None, :]
-    count = 2 * patch * side
-    sums = tl.zeros([BLOCKS, LANES], tl.int32)
-    for start in range(0, count, LANES):
-        at = start + lane
-        live = in_range[:, None] & (at < count)
-        place = first + at // side * words_per_row + at % side
-        a = tl.load(here + place, mask=live, other=0)
-        b = tl.load(before + place, mask=live, other=0)
-        for byte in tl.static_range(4):
-            difference = tl.abs(((a >> (8 * byte)) & 255) - ((b >> (8 * byte)) & 255))
-            sums += tl.maximum(difference - DEAD_ZONE, 0)
-    tl.store(changes + block, tl.sum(sums, 1), mask=in_range)
+    corner = (index // wb * (2 * patch) * words_per_row + index % wb * side)[:, None]
+    lane = tl.arange(0, WORDS)[None, :]
+    zone = tl.full([BLOCKS, WORDS], DEAD_ZONE * 0x01010101, tl.uint32)
+    nothing = tl.zeros([BLOCKS, WORDS], tl.uint32)
+    twice = nothing
+    for row in range(0, 2 * patch, 4):
+        for start in range(0, side, WORDS):
+            live = in_range[:, None] & (start + lane < side)
+            place = corner + row * words_per_row + start + lane
+            new, old = (), ()
+            for j in tl.static_range(4):
+                at = place + j * words_per_row
+                new += (tl.load(here + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                old += (tl.load(before + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+            for j in tl.static_range(4):
+                distances = byte_distances(new[j], old[j], PTX)
+                twice = add_byte_distances(distances, zone, twice, PTX)
+                twice = add_byte_distances(distances, nothing, twice, PTX)
+    # Lanes past a block's side saw equal pixels, like any that do not change: each of them added the dead zone.
+    seen = 4 * DEAD_ZONE * (2 * patch) * WORDS * ((side + WORDS - 1) // WORDS)
+    sums = tl.sum(twice.to(tl.int32), 1)
+    tl.store(changes + block, (sums - seen) >> 1, mask=in_range)
 
 
 @kernel(types={"changes": "*i32", "scores": "*i32", "blocks": "i32"}, variants=({"CHUNK": 256},))

@@ -19,9 +19,6 @@ from ..media import Array
 #: Whether Triton interprets kernels on the CPU; settled by ``TRITON_INTERPRET`` before the kernels are imported.
 INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "y", "yes")
 
-#: Patch sizes that a kernel may be compiled for; 0 stands for any other, which is then known at the launch only.
-PATCHES = (14, 16, 0)
-
 _POINTERS = {torch.uint8: "*u8", torch.int16: "*i16", torch.int32: "*i32", torch.int64: "*i64", torch.float32: "*fp32"}
 _POINTERS |= {torch.float64: "*fp64"}
 
@@ -42,6 +39,8 @@ class Kernel:
     threads: int = 128
     #: pointers that the launcher allocates, hence aligned to 16 bytes
     aligned: tuple[str, ...] = ()
+    #: whether its last parameter, ``PTX``, is to tell if it is compiled for NVIDIA's devices
+    knows_ptx: bool = False
     _forms: set[tuple[Any, ...]] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +61,10 @@ class Kernel:
         """``constexpr`` parameters of a form."""
         return {name: value for name, value in variant.items() if name not in self.types}
 
+    def about(self, backend: str) -> dict[str, bool]:
+        """What a kernel is told of the devices, ``cuda`` or ``hip``, that it is compiled for, or of the interpreter."""
+        return {"PTX": backend == "cuda"} if self.knows_ptx else {}
+
     def options(self, warp_size: int) -> dict[str, Any]:
         """What the compiler is told, for a device whose warps are ``warp_size`` wide."""
         return {"num_warps": max(1, self.threads // warp_size), "enable_fp_fusion": False}
@@ -76,7 +79,8 @@ class Kernel:
         device = next(a.device for a in arguments if isinstance(a, torch.Tensor))
         require_device(device)
         with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
-            self.function[grid](*arguments, **constants, **self.options(_warp_size()))
+            backend, warp_size = _target()
+            self.function[grid](*arguments, **constants, **self.about(backend), **self.options(warp_size))
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Kernel]:
@@ -157,11 +161,6 @@ def words(plane: torch.Tensor) -> torch.Tensor:
     return plane.view(torch.int32)
 
 
-def patch_constant(patch: int) -> int:
-    """The ``PATCH`` of the form that serves a patch size."""
-    return patch if patch in PATCHES else 0
-
-
 def _type_of(argument: Any, declared: str) -> str:
     if isinstance(argument, torch.Tensor):
         return _POINTERS[argument.dtype]
@@ -170,5 +169,9 @@ def _type_of(argument: Any, declared: str) -> str:
     return declared
 
 
-def _warp_size() -> int:
-    return 32 if INTERPRETED else int(triton.runtime.driver.active.get_current_target().warp_size)
+def _target() -> tuple[str, int]:
+    """What kernels are compiled for, and the width of its warps."""
+    if INTERPRETED:
+        return "interpreter", 32
+    target = triton.runtime.driver.active.get_current_target()
+    return str(target.backend), int(target.warp_size)

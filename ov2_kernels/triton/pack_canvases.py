@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+import triton
 import triton.language as tl
 
-from .launch import PATCHES, kernel, patch_constant, words
+from .launch import ceil_div, kernel, words
 
 
 def pack_canvases(
@@ -23,7 +24,7 @@ def pack_canvases(
     canvases = frames.new_empty((count, height, width, 3))
     positions = frames.new_empty((count * 4 * blocks, 3), dtype=torch.int32)
     copy_blocks(
-        (count * blocks,),
+        (count * (height // (2 * patch)), ceil_div(3 * width // 4, 256)),
         words(frames),
         selected.contiguous(),
         frame_ids.contiguous(),
@@ -33,8 +34,8 @@ def pack_canvases(
         height,
         width,
         patch,
-        PATCH=patch_constant(patch),
-        CHUNK=256,
+        WORDS=256,
+        ROWS=4,
     )
     return canvases, positions
 
@@ -51,7 +52,8 @@ def pack_canvases(
         "width": "i32",
         "patch": "i32",
     },
-    variants=tuple({"PATCH": patch, "CHUNK": 256} for patch in PATCHES),
+    variants=({"WORDS": 256, "ROWS": 4},),
+    threads=256,
     aligned=("canvases",),
 )
 def copy_blocks(
@@ -64,41 +66,57 @@ def copy_blocks(
     height,
     width,
     patch,
-    PATCH: tl.constexpr,
-    CHUNK: tl.constexpr,
+    WORDS: tl.constexpr,
+    ROWS: tl.constexpr,
 ):
-    """Copies one block, in words of four bytes, and writes the origin of its four patches."""
-    p = PATCH if PATCH > 0 else patch
-    wb = width // (2 * p)
-    blocks = height // (2 * p) * wb
+    """Fills a row of blocks of one canvas, ``WORDS`` words of four bytes wide, and says where its patches are from.
+
+    A lane copies one column of words, so that what is written lies side by side, whatever the blocks' sources.
+    """
+    side = 2 * patch
+    wb = width // side
+    blocks = height // side * wb
     words_per_row = 3 * width // 4
-    words_per_line = 3 * p // 2
-    slot = tl.program_id(0)
-    canvas = slot // blocks
-    target_row = (slot - canvas * blocks) // wb
-    target_column = slot - canvas * blocks - target_row * wb
-    source = tl.load(selected + slot)
+    words_per_line = 3 * side // 4
+    first = tl.program_id(0) * wb  # slot of the leftmost block
+    canvas = first // blocks
+    target_row = (first - canvas * blocks) // wb
+
+    column = tl.program_id(1) * WORDS + tl.arange(0, WORDS)
+    live = column < words_per_row
+    target_column = tl.minimum(column, words_per_row - 1) // words_per_line
+    sample, row, source_column, inside = _place(selected, first + target_column, total, blocks, wb)
+    shift = (source_column - target_column) * words_per_line
+    frames += (sample.to(tl.int64) * height + row * side) * words_per_row + (column + shift)
+    canvases += (canvas.to(tl.int64) * height + target_row * side) * words_per_row
+    for top in range(0, side, ROWS):
+        copied = ()
+        for y in tl.static_range(ROWS):
+            word = tl.load(frames + (top + y) * words_per_row, mask=live & inside, other=0)
+            copied += (word,)  # type: ignore[assignment]
+        for y in tl.static_range(ROWS):
+            tl.store(canvases + ((top + y) * words_per_row + column), copied[y], mask=live)
+
+    # A lane for each coordinate of each patch of these blocks.
+    patches = positions + (canvas.to(tl.int64) * (4 * blocks) + target_row * (4 * wb)) * 3
+    for start in range(tl.program_id(1) * WORDS, 12 * wb, tl.num_programs(1) * WORDS):
+        lane = start + tl.arange(0, WORDS)
+        written = lane < 12 * wb
+        lower = lane // (6 * wb)
+        w = lane // 3 - lower * (2 * wb)
+        axis = lane % 3
+        sample, row, source_column, inside = _place(selected, first + tl.minimum(w // 2, wb - 1), total, blocks, wb)
+        t = tl.load(frame_ids + sample, mask=inside, other=0).to(tl.int32)
+        value = tl.where(axis == 0, t, tl.where(axis == 1, 2 * row + lower, 2 * source_column + w % 2))
+        tl.store(patches + lane, tl.where(inside, value, -1), mask=written)
+
+
+@triton.jit
+def _place(selected, slots, total, blocks, wb):
+    """Sample, row and column of the blocks that slots take, and whether they are inside the frames."""
+    source = tl.load(selected + slots)
     inside = (source >= 0) & (source < total)
     source = tl.where(inside, source, 0).to(tl.int32)
     sample = source // blocks
     row = (source - sample * blocks) // wb
-    column = source - sample * blocks - row * wb
-
-    frames += (sample.to(tl.int64) * height + row * (2 * p)) * words_per_row + column * words_per_line
-    canvases += (canvas.to(tl.int64) * height + target_row * (2 * p)) * words_per_row + target_column * words_per_line
-    size = 2 * p * words_per_line
-    readable = tl.where(inside, size, 0)
-    for start in range(0, size, CHUNK):
-        index = start + tl.arange(0, CHUNK)
-        offset = index // words_per_line * words_per_row + index % words_per_line
-        word = tl.load(frames + offset, mask=index < readable, other=0)
-        tl.store(canvases + offset, word, mask=index < size)
-
-    lane = tl.arange(0, 16)
-    k = lane // 3
-    h = 2 * row + k // 2
-    w = 2 * column + k % 2
-    t = tl.load(frame_ids + sample).to(tl.int32)
-    value = tl.where(lane % 3 == 0, t, tl.where(lane % 3 == 1, h, w))
-    patch_row = canvas.to(tl.int64) * (4 * blocks) + (2 * target_row + k // 2) * (2 * wb) + 2 * target_column + k % 2
-    tl.store(positions + 3 * patch_row + lane % 3, tl.where(inside, value, -1), mask=lane < 12)
+    return sample, row, source - sample * blocks - row * wb, inside

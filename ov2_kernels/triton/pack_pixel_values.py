@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import numpy as np
 import torch
+import triton
 import triton.language as tl
 
-from .launch import kernel, send, stream_of
+from .launch import kernel, words
 
-_BITS = {2: torch.int16, 4: torch.int32}
+#: integers as wide as a value, and as two
+_BITS = {2: (torch.int16, torch.int32), 4: (torch.int32, torch.int64)}
 
 
 def pack_pixel_values(
@@ -34,61 +33,57 @@ def pack_pixel_values(
     slots = selected.numel()
     values = table.new_empty((4 * slots, 3 * patch * patch), device=frames.device)
     positions = selected.new_empty((4 * slots, 3))
-    bits = _BITS[table.element_size()]
+    bits, pairs = _BITS[table.element_size()]
     gather_patches(
         (slots,),
-        frames.contiguous(),
+        words(frames).view(torch.int16),
         selected.contiguous(),
         frame_ids.contiguous(),
         table.contiguous().view(bits),
-        _places(patch, frames.device, stream_of(frames.device)),
-        values.view(bits),
+        values.view(-1).view(pairs),
         positions,
         n * (height // (2 * patch)) * (width // (2 * patch)),
         height,
         width,
         patch,
-        CHUNK=512,
+        CHUNK=128,
     )
     return values, positions
 
 
-@lru_cache(maxsize=8)
-def _places(patch: int, device: torch.device, stream: int = 0) -> torch.Tensor:
-    """Where in a block each of its values comes from, int32 ``[12 * patch**2]``.
-
-    In the order of the result: the line in bits 16 and up, the byte in the line in bits 2 to 15, the channel below.
-    """
-    if patch > 2048:
-        raise ValueError(f"patch must be at most 2048 here, got {patch}")
-    k, channel, y, x = np.indices((4, 3, patch, patch))
-    line, byte = y + k // 2 * patch, 3 * (x + k % 2 * patch) + channel
-    return send((line << 16 | byte << 2 | channel).ravel().astype(np.int32), device)
+@triton.jit
+def _pair(table, first, second, PAIR: tl.constexpr):
+    """The values of two levels as one integer, the first in its low half."""
+    bits: tl.constexpr = table.dtype.element_ty.primitive_bitwidth
+    low = tl.load(table + first).to(PAIR) & ((1 << bits) - 1)
+    return low | (tl.load(table + second).to(PAIR) << bits)
 
 
 @kernel(
     types={
-        "frames": "*u8",
+        "frames": "*i16",
         "selected": "*i64",
         "frame_ids": "*i64",
         "table": "*i32",
-        "places": "*i32",
-        "values": "*i32",
+        "values": "*i64",
         "positions": "*i64",
         "total": "i32",
         "height": "i32",
         "width": "i32",
         "patch": "i32",
     },
-    variants=tuple({"CHUNK": 512, "table": bits, "values": bits} for bits in ("*i16", "*i32")),
-    aligned=("places", "values"),
+    variants=(
+        {"CHUNK": 128, "table": "*i16", "values": "*i32"},
+        {"CHUNK": 128, "table": "*i32", "values": "*i64"},
+    ),
+    threads=64,
+    aligned=("values",),
 )
 def gather_patches(
     frames,
     selected,
     frame_ids,
     table,
-    places,
     values,
     positions,
     total,
@@ -97,7 +92,7 @@ def gather_patches(
     patch,
     CHUNK: tl.constexpr,
 ):
-    """Writes the four patches of one block: each output once, in order; values come from the table."""
+    """Writes the four patches of one block; a lane takes two pixels that are neighbours, hence three 16-bit halves."""
     wb = width // (2 * patch)
     blocks = height // (2 * patch) * wb
     slot = tl.program_id(0).to(tl.int64)
@@ -108,20 +103,32 @@ def gather_patches(
     block_row = (source - sample * blocks) // wb
     block_column = source - sample * blocks - block_row * wb
 
-    # A block's outputs are a multiple of 16 bytes where patches are of 2 * k pixels: stores need not be cut up.
-    size = 12 * patch * patch
-    values += slot * size
-    frames += 3 * ((sample.to(tl.int64) * height + block_row * (2 * patch)) * width + block_column * (2 * patch))
-    readable = tl.where(inside, size, 0)
-    for start in range(0, size, CHUNK):
-        index = start + tl.arange(0, CHUNK)
-        live = index < size
-        place = tl.load(places + index, mask=live, other=0)
-        level = tl.load(
-            frames + ((place >> 16) * (3 * width) + ((place >> 2) & 0x3FFF)), mask=index < readable, other=0
-        )
-        value = tl.load(table + ((place & 3) * 256 + level), mask=live)
-        tl.store(values + index, value, mask=live)
+    row = 3 * width // 2  # in halves, as all that follows
+    plane = patch * patch // 2
+    frames += (sample.to(tl.int64) * height + block_row * (2 * patch)) * row + block_column * (3 * patch)
+    values += slot * (12 * plane)
+    readable = tl.where(inside, plane, 0)
+    for start in range(0, plane, CHUNK):
+        pair = start + tl.arange(0, CHUNK)
+        live = pair < plane
+        y = pair // (patch // 2)
+        at = frames + (y * row + 3 * (pair - y * (patch // 2)))
+        halves = ()
+        for k in tl.static_range(4):
+            for i in tl.static_range(3):
+                half = tl.load(
+                    at + (k // 2 * patch * row + k % 2 * (3 * patch // 2) + i), mask=pair < readable, other=0
+                )
+                halves += (half.to(tl.int32),)  # type: ignore[assignment]
+        # In memory: red, green, blue, red, green, blue; the low byte of a half comes first.
+        pairs = ()
+        for k in tl.static_range(4):
+            a, b, c = halves[3 * k], halves[3 * k + 1], halves[3 * k + 2]
+            pairs += (_pair(table, a & 255, (b >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
+            pairs += (_pair(table + 256, (a >> 8) & 255, c & 255, values.dtype.element_ty),)  # type: ignore[assignment]
+            pairs += (_pair(table + 512, b & 255, (c >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
+        for i in tl.static_range(12):
+            tl.store(values + (i * plane + pair), pairs[i], mask=live)
 
     lane = tl.arange(0, 16)
     h = 2 * block_row + lane // 6
