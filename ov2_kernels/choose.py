@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import bits, ops, readiness
+from . import bits, ops
 from .beside import Beside
 from .config import CodecConfig
 from .geometry import canvas_size
@@ -203,6 +203,8 @@ class Chooser:
         return frame_ids[used], self._read(frame_ids[used], "none", predecessors=False), among
 
     def _by_readiness(self) -> Choice:
+        from . import readiness  # which nothing else needs
+
         config, info = self.config, self.info
         frame_ids = readiness.readiness_samples(info, config.max_samples, avoid_keyframes=config.avoid_keyframes)
         self.lap("plan")
