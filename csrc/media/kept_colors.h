@@ -1,6 +1,7 @@
 // The colour of samples as it was decoded, kept until it is known which parts of it are wanted.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,7 @@ class KeptColors {
     // Before the first picture of each attempt; what was kept before is gone.
     void start(Orientation orientation) {
         orientation_ = orientation;
+        std::fill(samples_.begin(), samples_.end(), ColorPlanes{});
         bytes_ = Arena();
     }
     // Copies what a sample needs. May run on several threads at once, for different samples.
