@@ -1,8 +1,34 @@
-"""``python -m ov2_kernels`` is ``ov2-kernels``."""
+"""What the console commands start: ``ov2-kernels``, which is also ``python -m ov2_kernels``, and ``ov2-preinfer``."""
 
+from __future__ import annotations
+
+import gc
+import importlib
+import os
 import sys
 
-from .cli import main
+
+def tokenizer() -> int:
+    """Runs ``ov2-kernels``; returns its exit status."""
+    return _command("ov2_kernels.cli")
+
+
+def preinfer() -> int:
+    """Runs ``ov2-preinfer``; returns its exit status."""
+    return _command("ov2_kernels.integrations.codec_video_prep")
+
+
+def _command(module: str) -> int:
+    """The ``main`` of a module, in a process that does nothing else."""
+    # Nothing here does linear algebra, and NumPy's library for it would start threads that spin for a while.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # What is imported stays, so to look for garbage among it every 700 objects is a tenth of the start, and at the end
+    # the system frees it quicker.
+    gc.set_threshold(50_000)
+    status = int(importlib.import_module(module).main())
+    gc.freeze()
+    return status
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tokenizer())

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import bits, ops, readiness
+from . import bits, ops
+from .beside import Beside
 from .config import CodecConfig
 from .geometry import canvas_size
 from .limits import Deadline
@@ -108,19 +109,13 @@ class Chooser:
         config, info = self.config, self.info
         frame_ids, edges = plan(info, config, self.backend)
         self.lap("plan")
-        tell = self._tell("bits", len(frame_ids))
-        exact, known = bits.exact_bits(
-            self.path,
-            info,
-            frame_ids,
-            *self.size,
-            config,
-            progress=tell,
-            limits=self.deadline.left(),
-            backend=self.backend,
-        )
-        self.lap("bits")
         read = frame_ids
+        samples = None
+        if self._beside:
+            samples, (exact, known) = self._read_beside_bits(frame_ids)
+        else:
+            exact, known = self._bits(frame_ids, config, self._tell("bits", len(frame_ids)))
+        self.lap("bits")
         if config.score_mode == "bits" and known.all():
             # Nothing else counts, so nothing need be decoded to choose.
             zeros = np.zeros(exact.shape, dtype=np.int32)
@@ -128,7 +123,8 @@ class Chooser:
             read, samples, selected = self._read_chosen(frame_ids, selected, exact[0].size)
         else:
             merge = self._merge(edges, exact, known)
-            samples = self._read(frame_ids, config.motion_wanted)
+            if samples is None:
+                samples = self._read(frame_ids, config.motion_wanted)
             if config.score_mode == "change":
                 selected = self._select(ops.change_scores(samples.luma, edges, **self._how), edges)
             else:
@@ -139,6 +135,40 @@ class Chooser:
         kinds[np.cumsum(counts) - counts] = "I"
         group_ids = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known, read[samples.substituted])
+
+    @property
+    def _beside(self) -> bool:
+        """Whether bits are read while pictures are: not where they decide what is read, or go to a device first."""
+        config = self.config
+        return config.bits_wanted and config.score_mode != "bits" and self.device is None and self.threads > 1
+
+    def _bits(
+        self, frame_ids: Array, config: CodecConfig, progress: Callable[[int], None] | None
+    ) -> tuple[Array, Array]:
+        return bits.exact_bits(
+            self.path,
+            self.info,
+            frame_ids,
+            *self.size,
+            config,
+            progress=progress,
+            limits=self.deadline.left(),
+            backend=self.backend,
+        )
+
+    def _read_beside_bits(self, frame_ids: Array) -> tuple[Samples, tuple[Array, Array]]:
+        """The samples, and what :meth:`_bits` gives; decoders wait for each other, and bits fill the time.
+
+        Where both fail, the reader's error is the one that is raised, whichever came first.
+        """
+        few = self.config.replace(threads=self.threads // 2)
+        with Beside(partial(self._bits, frame_ids, few)) as beside:
+            samples = self._read(frame_ids, self.config.motion_wanted)
+            known = beside.result()
+        tell = self._tell("bits", len(frame_ids))
+        if tell is not None:
+            tell(len(frame_ids))
+        return samples, known
 
     def _merge(self, edges: Array, exact: Array, known: Array) -> Callable[[Any], Any]:
         """What puts the exact bits into the estimated ones; with a device, these and the edges are sent there first."""
@@ -173,6 +203,8 @@ class Chooser:
         return frame_ids[used], self._read(frame_ids[used], "none", predecessors=False), among
 
     def _by_readiness(self) -> Choice:
+        from . import readiness  # which nothing else needs
+
         config, info = self.config, self.info
         frame_ids = readiness.readiness_samples(info, config.max_samples, avoid_keyframes=config.avoid_keyframes)
         self.lap("plan")

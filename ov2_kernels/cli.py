@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,8 +31,6 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
     args = _parser().parse_args(argv)
-    # Nothing here does linear algebra, and NumPy's library for it would start threads that spin for a while.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         return int(args.run(args))
     except KeyboardInterrupt:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 from typing import Any, get_args, get_type_hints
+
+_hints = functools.cache(get_type_hints)  # which evaluates those of all fields each time
 
 
 def flag_options(settings: type, field: dataclasses.Field[Any]) -> dict[str, Any]:
     """What ``add_argument`` takes for a field whose metadata hold ``help`` and ``choices``; unset ones leave none."""
-    hint = get_type_hints(settings)[field.name]
+    hint = _hints(settings)[field.name]
     kind = next(t for t in get_args(hint) or (hint,) if t is not type(None))
     text = field.metadata["help"] + ("" if field.default is None else f" (default: {value_text(field.default)})")
     options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}

@@ -6,14 +6,16 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .config import CodecConfig
 from .dispatch import resolve_threads
 from .tokens import CodecTokens
 from .video import tokenize_video
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,8 @@ def _run(
     ordered: bool,
     options: dict[str, Any],
 ) -> Iterator[Tokenized]:
+    from concurrent.futures import ThreadPoolExecutor
+
     stop = threading.Event()
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -107,6 +111,8 @@ def _run(
 
 def _next(pending: deque[Future[Tokenized]], ordered: bool) -> Tokenized:
     """Takes a finished result away, waiting for one where there is none."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     if ordered:
         wait([pending[0]])
         return pending.popleft().result()

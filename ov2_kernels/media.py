@@ -207,7 +207,7 @@ class BitCost:
         Returns cells int64 ``[N, rows, columns]`` in 1/256 bit, and the edges of their rows and columns in pixels of
         the upright picture, int64 ``[rows + 1]`` and ``[columns + 1]``. Macroblocks of a field pair share their bits.
         """
-        cells = self.bits.astype(np.int64) * 256
+        cells = np.multiply(self.bits, 256, dtype=np.int64)
         if self.field_pairs.any():
             halves = (cells[:, 0::2] + cells[:, 1::2]) // 2
             cells = np.where(self.field_pairs, halves.repeat(2, axis=1), cells)

@@ -49,7 +49,8 @@ def tokenize_video(
     ``config`` defaults to ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``,
     ``reference`` or ``triton``; all give the same bits from the same pixels. With ``device``, a torch device, the
     samples are uploaded while decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens
-    there; ``timings`` then tell when work was queued, not when it was done. ``progress`` is called with the stage, how
+    there; ``timings`` then tell when work was queued, not when it was done. Bits that are read while pictures are count
+    as ``read`` there. ``progress`` is called with the stage, how
     much of it is done and how much there is; what it raises ends the work. Raises a :class:`VideoError` (see
     :mod:`ov2_kernels.errors`) where the file cannot be read (then also an ``OSError``), holds no usable video, exceeds
     a limit or takes too long, and ``ValueError`` for a wrong setting.

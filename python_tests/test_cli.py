@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -150,3 +153,27 @@ def test_a_bar_on_a_terminal(real_clip, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert cli.main(["tokenize", str(real_clip), "-o", str(tmp_path / "out")]) == 0
     assert "bigbuckbunny.mp4:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["ov2-kernels", "ov2-preinfer"])
+def test_console_commands(name, tmp_path):
+    how = {"capture_output": True, "text": True, "cwd": tmp_path}  # away from the checkout
+    code = """
+        import sys
+        from importlib.metadata import entry_points
+        (command,) = entry_points(group="console_scripts", name=sys.argv[0])
+        sys.exit(command.load()())
+    """
+    run = f"import sys; sys.argv[0] = {name!r}; exec({textwrap.dedent(code)!r})"
+    done = subprocess.run([sys.executable, "-c", run, "--help"], **how)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {name}")
+
+
+def test_the_package_is_a_command(tmp_path):
+    how = {"capture_output": True, "text": True, "cwd": tmp_path}
+    done = subprocess.run([sys.executable, "-m", "ov2_kernels", "--version"], **how)
+    assert (done.returncode, done.stdout) == (0, f"ov2-kernels {__version__}\n")
+    done = subprocess.run([sys.executable, "-m", "ov2_kernels", "probe", __file__], **how)
+    assert done.returncode == 1
+    assert __file__ in done.stderr

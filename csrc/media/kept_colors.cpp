@@ -13,9 +13,14 @@ const AreaFilter* KeptColors::share(const AreaFilter& filter) {
     return filters_.back().get();
 }
 
+uint8_t* KeptColors::take(int64_t bytes) {
+    std::lock_guard lock(mutex_);
+    return bytes_.take(static_cast<size_t>(bytes));
+}
+
 void KeptColors::keep(int64_t sample, const ColorPlanes& planes) {
-    Kept& kept = samples_[static_cast<size_t>(sample)];
-    kept.planes = planes;
+    ColorPlanes& kept = samples_[static_cast<size_t>(sample)];
+    kept = planes;
     if (planes.data[0] == nullptr) return;
     // Planes that are large beside the canvas are brought to its size now, others where they are wanted.
     int64_t canvas = int64_t{width_} * height_;
@@ -26,13 +31,12 @@ void KeptColors::keep(int64_t sample, const ColorPlanes& planes) {
     int columns = planes.filter != nullptr && small ? planes.filter->source_width() : width;
     int rows = planes.filter != nullptr && small ? planes.filter->source_height() : height;
     int64_t row_bytes = planes.is_rgb ? 3 * columns : columns;
-    kept.planes.filter = planes.filter != nullptr && small ? share(*planes.filter) : nullptr;
-    kept.bytes.reset(new uint8_t[static_cast<size_t>((planes.is_rgb ? 1 : 2) * rows * row_bytes)]);
+    kept.filter = planes.filter != nullptr && small ? share(*planes.filter) : nullptr;
+    uint8_t* to = take((planes.is_rgb ? 1 : 2) * rows * row_bytes);
     std::vector<int16_t> scratch;
     for (int i = 0; i < 2 && planes.data[i] != nullptr; ++i) {
-        uint8_t* to = kept.bytes.get() + i * rows * row_bytes;
-        kept.planes.data[i] = to;
-        kept.planes.stride[i] = row_bytes;
+        kept.data[i] = to;
+        kept.stride[i] = row_bytes;
         for (int y = 0; y < rows; ++y, to += row_bytes) {
             if (small) {
                 std::memcpy(to, planes.data[i] + y * planes.stride[i], static_cast<size_t>(row_bytes));
@@ -44,8 +48,7 @@ void KeptColors::keep(int64_t sample, const ColorPlanes& planes) {
 }
 
 void KeptColors::convert(int64_t sample, const uint8_t* luma, const Area& area, uint8_t* rgb) const {
-    convert_area(samples_[static_cast<size_t>(sample)].planes, orientation_, width_, height_, luma, area,
-                 rgb);
+    convert_area(samples_[static_cast<size_t>(sample)], orientation_, width_, height_, luma, area, rgb);
 }
 
 }  // namespace ov2::media

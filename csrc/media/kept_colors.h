@@ -1,11 +1,13 @@
 // The colour of samples as it was decoded, kept until it is known which parts of it are wanted.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "media/arena.h"
 #include "media/color_planes.h"
 
 namespace ov2::media {
@@ -16,8 +18,12 @@ class KeptColors {
     KeptColors(int64_t samples, int width, int height)
         : width_(width), height_(height), samples_(static_cast<size_t>(samples)) {}
 
-    // Before the first picture.
-    void set_orientation(Orientation orientation) { orientation_ = orientation; }
+    // Before the first picture of each attempt; what was kept before is gone.
+    void start(Orientation orientation) {
+        orientation_ = orientation;
+        std::fill(samples_.begin(), samples_.end(), ColorPlanes{});
+        bytes_ = Arena();
+    }
     // Copies what a sample needs. May run on several threads at once, for different samples.
     void keep(int64_t sample, const ColorPlanes& planes);
     // RGB of a part of a sample, whose luma is `luma`. As convert_area.
@@ -28,16 +34,14 @@ class KeptColors {
     int height() const { return height_; }
 
   private:
-    struct Kept {
-        ColorPlanes planes;  // of the bytes
-        std::unique_ptr<uint8_t[]> bytes;
-    };
     const AreaFilter* share(const AreaFilter& filter);
+    uint8_t* take(int64_t bytes);
 
     int width_, height_;
     Orientation orientation_;
-    std::vector<Kept> samples_;
+    std::vector<ColorPlanes> samples_;
     std::mutex mutex_;
+    Arena bytes_;                                             // of all planes
     std::vector<std::unique_ptr<const AreaFilter>> filters_;  // each once
 };
 

@@ -22,7 +22,7 @@ SampleWriter::SampleWriter(const ReadRequest& request, const SampleArrays& array
       coded_sizes_(static_cast<size_t>(samples())),
       still_(static_cast<size_t>(samples())),
       parts_(static_cast<size_t>(samples())) {
-    if (arrays.colors != nullptr) arrays.colors->set_orientation(orientation);
+    if (arrays.colors != nullptr) arrays.colors->start(orientation);
     if (request.predecessors) return;
     for (std::atomic<uint8_t>& parts : parts_) parts = kPrevious;
 }

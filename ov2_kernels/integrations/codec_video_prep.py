@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import math
-import os
 import signal
 import sys
 import warnings
@@ -205,8 +204,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = vars(_parser().parse_args(argv))
     if flags.pop("no_avoid_keyframes"):
         flags["avoid_keyframes"] = False
-    # Nothing here does linear algebra, and NumPy's library for it would start threads that spin for a while.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signal.signal(signal.SIGTERM, _terminate)
     from ..progress import ProgressBar
 
