@@ -123,7 +123,9 @@ def gather_patches(
         # In memory: red, green, blue, red, green, blue; the low byte of a half comes first.
         pairs = ()
         for k in tl.static_range(4):
-            a, b, c = halves[3 * k], halves[3 * k + 1], halves[3 * k + 2]
+            a = halves[3 * k]
+            b = halves[3 * k + 1]
+            c = halves[3 * k + 2]
             pairs += (_pair(table, a & 255, (b >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
             pairs += (_pair(table + 256, (a >> 8) & 255, c & 255, values.dtype.element_ty),)  # type: ignore[assignment]
             pairs += (_pair(table + 512, b & 255, (c >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
