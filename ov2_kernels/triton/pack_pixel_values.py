@@ -113,7 +113,7 @@ def gather_patches(
         live = pair < plane
         y = pair // (patch // 2)
         at = frames + (y * row + 3 * (pair - y * (patch // 2)))
-        halves = ()
+        halves: tuple[tl.tensor, ...] = ()
         for k in tl.static_range(4):
             for i in tl.static_range(3):
                 half = tl.load(
@@ -121,7 +121,7 @@ def gather_patches(
                 )
                 halves += (half.to(tl.int32),)  # type: ignore[assignment]
         # In memory: red, green, blue, red, green, blue; the low byte of a half comes first.
-        pairs = ()
+        pairs: tuple[tl.tensor, ...] = ()
         for k in tl.static_range(4):
             a = halves[3 * k]
             b = halves[3 * k + 1]
