@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 OURS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "default": ("default", {}),
     "dense": ("dense", {}),
-    "change": ("default", {"score_mode": "change"}),
+    "fused": ("default", {"score_mode": "fused"}),
     "group size 64": ("default", {"group_size": 64}),
     "uniform sampling": ("default", {"sampling": "uniform"}),
     "uniform groups": ("default", {"sampling": "uniform", "partition": "uniform"}),
@@ -72,7 +72,8 @@ class Footage:
         """What ``tokenize_video`` keeps."""
         frame_ids, group_edges = plan(self.info, config)
         if config.score_mode == "change":
-            scores = ops.change_scores(self.luma[frame_ids], group_edges, threads=self.threads)
+            luma, prev_luma = self.luma[frame_ids], self.luma[np.maximum(frame_ids - 1, 0)]
+            scores = ops.change_scores(luma, prev_luma, group_edges, threads=self.threads)
         else:
             residual, motion, bits, difference = (energy[frame_ids] for energy in self.energies)
             if config.score_mode == "framediff":

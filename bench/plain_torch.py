@@ -43,12 +43,12 @@ def block_energies(
     return residual, motion_energy, bits
 
 
-def change_scores(luma: Tensor, edges: list[int], *, patch: int) -> Tensor:
-    """One score per block from what changed since the sample before (algorithm, section 6)."""
+def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: int) -> Tensor:
+    """One score per block from what changed since the sample and the frame before (algorithm, section 6)."""
     n, height, width = luma.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
     wide = luma.int()
-    beyond = ((wide[1:] - wide[:-1]).abs() - 4).clamp(min=0)
+    beyond = ((wide[1:] - wide[:-1]).abs() - 2).clamp(min=0) + ((wide - prev_luma.int()).abs() - 2).clamp(min=0)[1:]
     sums = beyond.view(n - 1, hb, 2 * patch, wb, 2 * patch).sum((2, 4))
     median = sums.view(n - 1, -1).median(dim=1).values[:, None, None]
     change = (sums - median).clamp(min=0)
@@ -56,8 +56,8 @@ def change_scores(luma: Tensor, edges: list[int], *, patch: int) -> Tensor:
     for first, end in itertools.pairwise(edges):
         if end - first > 1:
             of_group = change[first : end - 1]
-            usual = patch * patch + of_group.sum(0) // len(of_group)
-            scores[first + 1 : end] = (of_group * 32767 // usual).clamp(max=65535).int()
+            usual = patch * patch // 4 + of_group.sum(0) // len(of_group)
+            scores[first + 1 : end] = (of_group * 8191 // usual).clamp(max=65535).int()
     return scores
 
 

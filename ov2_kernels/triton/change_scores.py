@@ -1,4 +1,4 @@
-"""One score per block from what changed since the sample before (algorithm, section 6)."""
+"""One score per block from what changed since the sample and since the frame before (algorithm, section 6)."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ import triton.language as tl
 from .launch import ceil_div, kernel, send_edges, words
 from .order_statistic import order_statistic
 
-DEAD_ZONE = tl.constexpr(4)
-USUAL = tl.constexpr(32767)
+DEAD_ZONE = tl.constexpr(2)
+USUAL = tl.constexpr(8191)
 
 
-def change_scores(luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int = 14, threads: int = 1) -> torch.Tensor:
-    """Scores the blocks by how much more they changed, since the sample before, than their place does otherwise.
+def change_scores(
+    luma: torch.Tensor, prev_luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int = 14, threads: int = 1
+) -> torch.Tensor:
+    """Scores the blocks by how much more they changed, since the sample and the frame before, than their place does.
 
-    ``luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]`` on any device. Returns int32 ``[N, hb, wb]``,
-    at most 65535, zero in each group's first sample. Source: algorithm, section 6.
+    ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]`` on any device. Returns int32
+    ``[N, hb, wb]``, at most 65535, zero in each group's first sample. Source: algorithm, section 6.
     """
     n, height, width = luma.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
     edges = send_edges(group_edges, luma.device)
-    luma = words(luma)
+    luma, prev = words(luma), words(prev_luma)
     changes = luma.new_empty((n, hb, wb))
     scores = torch.empty_like(changes)
-    measure_changes((ceil_div(n * hb * wb, 4),), luma, changes, n * hb * wb, height, width, patch, BLOCKS=4, LANES=32)
+    total = n * hb * wb
+    measure_changes((ceil_div(total, 4),), luma, prev, changes, total, height, width, patch, BLOCKS=4, LANES=32)
     lift_by_median((n,), changes, scores, hb * wb, CHUNK=256)
-    relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch, CHUNK=32)
+    relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch // 4, CHUNK=32)
     return scores
 
 
 @kernel(
     types={
         "luma": "*i32",
+        "prev": "*i32",
         "changes": "*i32",
         "total": "i32",
         "height": "i32",
@@ -41,8 +45,8 @@ def change_scores(luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int =
     },
     variants=({"BLOCKS": 4, "LANES": 32},),
 )
-def measure_changes(luma, changes, total, height, width, patch, BLOCKS: tl.constexpr, LANES: tl.constexpr):
-    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, against the frame before; a lane takes words of four."""
+def measure_changes(luma, prev, changes, total, height, width, patch, BLOCKS: tl.constexpr, LANES: tl.constexpr):
+    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, since sample and frame before; a lane takes four."""
     wb = width // (2 * patch)
     blocks = height // (2 * patch) * wb
     words_per_row = width // 4
@@ -50,7 +54,8 @@ def measure_changes(luma, changes, total, height, width, patch, BLOCKS: tl.const
     in_range = block < total
     frame = tl.where(in_range, block // blocks, 0)
     index = tl.where(in_range, block - frame * blocks, 0)
-    here = luma + (frame.to(tl.int64) * (height * words_per_row))[:, None]
+    offset = (frame.to(tl.int64) * (height * words_per_row))[:, None]
+    here, earlier = luma + offset, prev + offset
     # The first frame is compared with itself: it opens a group, whose changes count nowhere.
     before = luma + (tl.maximum(frame - 1, 0).to(tl.int64) * (height * words_per_row))[:, None]
     side = patch // 2
@@ -64,9 +69,11 @@ def measure_changes(luma, changes, total, height, width, patch, BLOCKS: tl.const
         place = first + at // side * words_per_row + at % side
         a = tl.load(here + place, mask=live, other=0)
         b = tl.load(before + place, mask=live, other=0)
+        c = tl.load(earlier + place, mask=live, other=0)
         for byte in tl.static_range(4):
-            difference = tl.abs(((a >> (8 * byte)) & 255) - ((b >> (8 * byte)) & 255))
-            sums += tl.maximum(difference - DEAD_ZONE, 0)
+            level = (a >> (8 * byte)) & 255
+            sums += tl.maximum(tl.abs(level - ((b >> (8 * byte)) & 255)) - DEAD_ZONE, 0)
+            sums += tl.maximum(tl.abs(level - ((c >> (8 * byte)) & 255)) - DEAD_ZONE, 0)
     tl.store(changes + block, tl.sum(sums, 1), mask=in_range)
 
 
