@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ov2_kernels import native, ops, reference
+from ov2_kernels.reference.change_scores import camera_shift
 
 from parity import assert_same
 from strategies import change_inputs, non_contiguous
@@ -70,13 +71,35 @@ def test_what_moved_since_the_frame_before_counts_though_the_samples_look_alike(
     assert not score(luma, prev)[~expected].any()
 
 
+def test_a_camera_is_followed():
+    """Over a textured picture, by up to so many pixels from sample to sample; what happens in it counts."""
+    world = np.random.default_rng(3).integers(0, 256, (200, 300), dtype=np.uint8)
+    places = [(30 + 11 * (i % 2), 40 - 7 * (i % 3)) for i in range(25)]
+    luma = np.stack([world[y : y + 140, x : x + 224] for y, x in places])
+    for i in range(1, 25):
+        moved = (places[i][0] - places[i - 1][0], places[i][1] - places[i - 1][1])
+        assert camera_shift(luma[i], luma[i - 1]) == moved
+    assert camera_shift(world[60:200, 40:180], world[30:170, 40:180])[0] == 0, "too far"
+    luma[12, 40:50, 65:75] ^= 128
+    assert np.flatnonzero(score(luma)[:, 1, 2]).tolist() == [12, 13]
+
+
+def test_nothing_is_followed_that_moves_in_a_picture_at_rest():
+    luma = calm(2)
+    luma[0, 30:50, 60:80] += 40
+    luma[1, 33:53, 64:84] += 40
+    assert camera_shift(luma[1], luma[0]) == (-3, -4), "before an empty wall that is all there is to go by"
+    luma += np.random.default_rng(3).integers(0, 90, (84, 140), dtype=np.uint8)
+    assert camera_shift(luma[1], luma[0]) == (0, 0)
+
+
 def test_what_a_place_always_does_counts_less_than_what_it_seldom_does():
     luma = calm(30).astype(int)
-    luma[::2, :28, :28] += 80  # flickers all the time
+    luma[::2, 28:56, 56:84] += 80  # flickers all the time
     luma[10, 60:70, 100:110] += 20  # once, and faintly
     scores = score(luma.astype(np.uint8))
     assert scores[10, 2, 3] == 65535
-    assert 0 < scores[1:, 0, 0].max() <= 8191
+    assert 0 < scores[1:, 1, 2].max() <= 8191
 
 
 def test_wrong_inputs_are_named():

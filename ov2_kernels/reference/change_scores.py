@@ -12,6 +12,8 @@ from ..media import Array
 DEAD_ZONE = 2
 #: The score of a change as large as its place's mean; eight times that is full marks.
 USUAL = 8191
+#: By so many pixels at most, and a quarter of the picture's side, a camera is followed from sample to sample.
+REACH = 16
 
 
 def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:
@@ -27,17 +29,45 @@ def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: i
     for first, end in itertools.pairwise(group_edges):
         if end - first < 2:
             continue
-        change = np.stack([_change(luma[i], (luma[i - 1], prev_luma[i]), block) for i in range(first + 1, end)])
+        change = np.stack([_change(luma[i], luma[i - 1], prev_luma[i], block) for i in range(first + 1, end)])
         usual = floor + change.sum(axis=0) // len(change)
         scores[first + 1 : end] = np.minimum(change * USUAL // usual, 65535)
     return scores.astype(np.int32)
 
 
-def _change(luma: Array, earlier: tuple[Array, Array], block: int) -> Array:
+def camera_shift(luma: Array, before: Array) -> tuple[int, int]:
+    """How far down and right in ``before`` lies what ``luma`` shows, both uint8 ``[H, W]``, by row and column sums.
+
+    Source: algorithm, section 6.
+    """
+    return _axis_shift(luma, before, 1), _axis_shift(luma, before, 0)
+
+
+def _axis_shift(luma: Array, before: Array, axis: int) -> int:
+    here, there = (plane.sum(axis=axis, dtype=np.int64) for plane in (luma, before))
+    side = len(here)
+    reach = min(REACH, side // 4)
+    middle = here[reach : side - reach]
+
+    def cost(shift: int) -> int:
+        return int(np.abs(middle - there[reach + shift : side - reach + shift]).sum())
+
+    best = min(range(-reach, reach + 1), key=lambda shift: (cost(shift), abs(shift), shift))
+    return best if 2 * cost(best) < cost(0) else 0
+
+
+def _change(luma: Array, before: Array, prev_luma: Array, block: int) -> Array:
     """Grey levels beyond the dead zone, summed over each block; less the median of the frame's blocks."""
-    here = luma.astype(np.int64)
-    beyond = np.sum([np.maximum(np.abs(here - before) - DEAD_ZONE, 0) for before in earlier], axis=0)
     height, width = luma.shape
-    sums = beyond.reshape(height // block, block, width // block, block).sum(axis=(1, 3))
+    dy, dx = camera_shift(luma, before)
+    rows, columns = np.clip(np.arange(height) + dy, 0, height - 1), np.clip(np.arange(width) + dx, 0, width - 1)
+    since_sample = np.minimum(_beyond(luma, before, block), _beyond(luma, before[rows][:, columns], block))
+    sums = since_sample + _beyond(luma, prev_luma, block)
     median = np.sort(sums, axis=None)[(sums.size - 1) // 2]
     return np.asarray(np.maximum(sums - median, 0))
+
+
+def _beyond(luma: Array, other: Array, block: int) -> Array:
+    height, width = luma.shape
+    beyond = np.maximum(np.abs(luma.astype(np.int64) - other) - DEAD_ZONE, 0)
+    return np.asarray(beyond.reshape(height // block, block, width // block, block).sum(axis=(1, 3)))

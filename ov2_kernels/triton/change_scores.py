@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import triton
 import triton.language as tl
 
 from .launch import ceil_div, kernel, send_edges, words
@@ -10,6 +11,7 @@ from .order_statistic import order_statistic
 
 DEAD_ZONE = tl.constexpr(2)
 USUAL = tl.constexpr(8191)
+REACH = tl.constexpr(16)
 
 
 def change_scores(
@@ -24,19 +26,84 @@ def change_scores(
     hb, wb = height // (2 * patch), width // (2 * patch)
     edges = send_edges(group_edges, luma.device)
     luma, prev = words(luma), words(prev_luma)
+    pixels = luma.view(torch.uint8)
     changes = luma.new_empty((n, hb, wb))
     scores = torch.empty_like(changes)
+    profiles, shifts = luma.new_empty((n, height + width)), luma.new_empty((n, 2))
     total = n * hb * wb
-    measure_changes((ceil_div(total, 4),), luma, prev, changes, total, height, width, patch, BLOCKS=4, LANES=32)
+    sum_profiles((n, ceil_div(height, 32) + ceil_div(width, 32)), pixels, profiles, height, width, LINES=32, LANES=32)
+    find_shifts((n, 2), profiles, shifts, height, width, CHUNK=128)
+    planes = (luma, pixels, prev, shifts, changes)
+    measure_changes((ceil_div(total, 4),), *planes, total, height, width, patch, BLOCKS=4, LANES=32)
     lift_by_median((n,), changes, scores, hb * wb, CHUNK=256)
     relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch // 4, CHUNK=32)
     return scores
 
 
 @kernel(
+    types={"pixels": "*u8", "profiles": "*i32", "height": "i32", "width": "i32"},
+    variants=({"LINES": 32, "LANES": 32},),
+)
+def sum_profiles(pixels, profiles, height, width, LINES: tl.constexpr, LANES: tl.constexpr):
+    """Sums of a frame's rows, then of its columns: a program for ``LINES`` of either."""
+    of_rows = (height + LINES - 1) // LINES
+    rows = tl.program_id(1) < of_rows
+    chunk = tl.where(rows, tl.program_id(1), tl.program_id(1) - of_rows)
+    count = tl.where(rows, height, width)
+    length = tl.where(rows, width, height)
+    step = tl.where(rows, 1, width)
+    line = chunk * LINES + tl.arange(0, LINES)
+    first = pixels + tl.program_id(0).to(tl.int64) * (height * width) + line[:, None] * tl.where(rows, width, 1)
+    lane = tl.arange(0, LANES)[None, :]
+    sums = tl.zeros([LINES, LANES], tl.int32)
+    for start in range(0, length, LANES):
+        live = (line < count)[:, None] & (start + lane < length)
+        sums += tl.load(first + (start + lane) * step, mask=live, other=0).to(tl.int32)
+    out = profiles + tl.program_id(0).to(tl.int64) * (height + width) + tl.where(rows, 0, height)
+    tl.store(out + line, tl.sum(sums, 1), mask=line < count)
+
+
+@triton.jit
+def _cost(here, there, shift, reach, side, CHUNK: tl.constexpr):
+    lane = tl.arange(0, CHUNK)
+    costs = tl.zeros([CHUNK], tl.int64)
+    for start in range(reach, side - reach, CHUNK):
+        at = start + lane
+        live = at < side - reach
+        difference = tl.load(here + at, mask=live, other=0) - tl.load(there + at + shift, mask=live, other=0)
+        costs += tl.abs(difference)
+    return tl.sum(costs, 0)
+
+
+@kernel(
+    types={"profiles": "*i32", "shifts": "*i32", "height": "i32", "width": "i32"},
+    variants=({"CHUNK": 128},),
+)
+def find_shifts(profiles, shifts, height, width, CHUNK: tl.constexpr):
+    """How far down and right in the sample before lies what a frame shows: a program per frame and axis."""
+    frame, axis = tl.program_id(0), tl.program_id(1)
+    side = tl.where(axis == 0, height, width)
+    reach = tl.minimum(REACH, side // 4)
+    offset = tl.where(axis == 0, 0, height)
+    here = profiles + frame.to(tl.int64) * (height + width) + offset
+    there = profiles + tl.maximum(frame - 1, 0).to(tl.int64) * (height + width) + offset
+    unmoved = _cost(here, there, 0, reach, side, CHUNK)
+    least = unmoved
+    best = reach * 0
+    for i in range(1, 2 * reach + 1):
+        shift = tl.where(i % 2 == 0, i // 2, -((i + 1) // 2))
+        cost = _cost(here, there, shift, reach, side, CHUNK)
+        best = tl.where(cost < least, shift, best)
+        least = tl.minimum(cost, least)
+    tl.store(shifts + 2 * frame + axis, tl.where(2 * least < unmoved, best, 0))
+
+
+@kernel(
     types={
         "luma": "*i32",
+        "pixels": "*u8",
         "prev": "*i32",
+        "shifts": "*i32",
         "changes": "*i32",
         "total": "i32",
         "height": "i32",
@@ -45,8 +112,13 @@ def change_scores(
     },
     variants=({"BLOCKS": 4, "LANES": 32},),
 )
-def measure_changes(luma, prev, changes, total, height, width, patch, BLOCKS: tl.constexpr, LANES: tl.constexpr):
-    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, since sample and frame before; a lane takes four."""
+def measure_changes(
+    luma, pixels, prev, shifts, changes, total, height, width, patch, BLOCKS: tl.constexpr, LANES: tl.constexpr
+):
+    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, since sample and frame before; a lane takes four.
+
+    ``pixels`` are those of ``luma`` one by one, for the sample before as the camera's shift moves it.
+    """
     wb = width // (2 * patch)
     blocks = height // (2 * patch) * wb
     words_per_row = width // 4
@@ -54,27 +126,41 @@ def measure_changes(luma, prev, changes, total, height, width, patch, BLOCKS: tl
     in_range = block < total
     frame = tl.where(in_range, block // blocks, 0)
     index = tl.where(in_range, block - frame * blocks, 0)
-    offset = (frame.to(tl.int64) * (height * words_per_row))[:, None]
-    here, earlier = luma + offset, prev + offset
     # The first frame is compared with itself: it opens a group, whose changes count nowhere.
-    before = luma + (tl.maximum(frame - 1, 0).to(tl.int64) * (height * words_per_row))[:, None]
+    earlier = tl.maximum(frame - 1, 0)
+    size = height * words_per_row
+    here = luma + (frame.to(tl.int64) * size)[:, None]
+    before = luma + (earlier.to(tl.int64) * size)[:, None]
+    moved = pixels + (earlier.to(tl.int64) * (4 * size))[:, None]
+    shown = prev + (frame.to(tl.int64) * size)[:, None]
+    down = tl.load(shifts + 2 * frame)[:, None]
+    right = tl.load(shifts + 2 * frame + 1)[:, None]
     side = patch // 2
-    first = (index // wb * (2 * patch) * words_per_row + index % wb * side)[:, None]
+    row = (index // wb * (2 * patch))[:, None]
+    column = (index % wb * side)[:, None]
     lane = tl.arange(0, LANES)[None, :]
     count = 2 * patch * side
-    sums = tl.zeros([BLOCKS, LANES], tl.int32)
+    unmoved = tl.zeros([BLOCKS, LANES], tl.int32)
+    followed = tl.zeros([BLOCKS, LANES], tl.int32)
+    since_frame = tl.zeros([BLOCKS, LANES], tl.int32)
     for start in range(0, count, LANES):
         at = start + lane
         live = in_range[:, None] & (at < count)
-        place = first + at // side * words_per_row + at % side
+        y, x = row + at // side, column + at % side
+        place = y * words_per_row + x
         a = tl.load(here + place, mask=live, other=0)
         b = tl.load(before + place, mask=live, other=0)
-        c = tl.load(earlier + place, mask=live, other=0)
+        c = tl.load(shown + place, mask=live, other=0)
+        line = moved + tl.minimum(tl.maximum(y + down, 0), height - 1) * width
         for byte in tl.static_range(4):
             level = (a >> (8 * byte)) & 255
-            sums += tl.maximum(tl.abs(level - ((b >> (8 * byte)) & 255)) - DEAD_ZONE, 0)
-            sums += tl.maximum(tl.abs(level - ((c >> (8 * byte)) & 255)) - DEAD_ZONE, 0)
-    tl.store(changes + block, tl.sum(sums, 1), mask=in_range)
+            left = tl.minimum(tl.maximum(4 * x + byte + right, 0), width - 1)
+            d = tl.load(line + left, mask=live, other=0).to(tl.int32)
+            unmoved += tl.maximum(tl.abs(level - ((b >> (8 * byte)) & 255)) - DEAD_ZONE, 0)
+            followed += tl.where(live, tl.maximum(tl.abs(level - d) - DEAD_ZONE, 0), 0)
+            since_frame += tl.maximum(tl.abs(level - ((c >> (8 * byte)) & 255)) - DEAD_ZONE, 0)
+    since_sample = tl.minimum(tl.sum(unmoved, 1), tl.sum(followed, 1))
+    tl.store(changes + block, since_sample + tl.sum(since_frame, 1), mask=in_range)
 
 
 @kernel(types={"changes": "*i32", "scores": "*i32", "blocks": "i32"}, variants=({"CHUNK": 256},))
