@@ -103,7 +103,7 @@ def test_auto_is_native_on_the_host(monkeypatch):
     pipeline(**as_tensors(make_inputs(), "cpu"))
     assert names == []
     pipeline(**as_tensors(make_inputs(), "cpu"), backend="triton")
-    assert len(names) == 13
+    assert len(names) == 15
 
 
 @needs_gpu
@@ -111,7 +111,7 @@ def test_auto_is_triton_on_a_gpu(monkeypatch):
     names = launched(monkeypatch)
     pipeline(**as_tensors(make_inputs()))
     assert HAS_GPU
-    assert len(names) == 13
+    assert len(names) == 15
 
 
 def test_wrong_tensors_are_named():
