@@ -59,7 +59,8 @@ class Footage:
         s = ops.read_samples(self.path, frame_ids, self.height, self.width, info=self.info, threads=self.threads)
         moving = ops.block_energies(s.luma, s.prev_luma, s.motion, s.packet_bytes, threads=self.threads)
         still = ops.block_energies(s.luma, s.prev_luma, 0 * s.motion, s.packet_bytes, threads=self.threads)
-        exact, known = exact_bits(self.path, self.info, frame_ids, self.height, self.width, CodecConfig())
+        config = CodecConfig(score_mode="fused")  # change would leave bits out
+        exact, known = exact_bits(self.path, self.info, frame_ids, self.height, self.width, config)
         return s.luma, *moving[:2], merge_bits(exact, known, moving[2]), still[0]
 
     def kept(self, contestant: tuple[str, Mapping[str, Any]], canvases: int) -> Kept:
