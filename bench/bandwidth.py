@@ -88,8 +88,8 @@ def stages(samples: int, threads: int) -> list[Stage]:
             "reading both planes from memory",
         ),
         Stage(
-            "change_scores", on(ops.change_scores, p.luma, edges, sliced=1), moved(p.luma, residual),
-            "reading planes, each again as the one before the next",
+            "change_scores", on(ops.change_scores, p.luma, p.prev_luma, edges, sliced=2),
+            moved(p.luma, p.prev_luma, residual), "reading planes, each of luma again as the one before the next",
         ),
         Stage(
             "fuse_scores", on(ops.fuse_scores, residual, motion, bits, edges, sliced=3), out + moved(scores),

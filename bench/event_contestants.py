@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 OURS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "default": ("default", {}),
     "dense": ("dense", {}),
-    "change": ("default", {"score_mode": "change"}),
+    "fused": ("default", {"score_mode": "fused"}),
     "group size 64": ("default", {"group_size": 64}),
     "uniform sampling": ("default", {"sampling": "uniform"}),
     "uniform groups": ("default", {"sampling": "uniform", "partition": "uniform"}),
@@ -59,7 +59,8 @@ class Footage:
         s = ops.read_samples(self.path, frame_ids, self.height, self.width, info=self.info, threads=self.threads)
         moving = ops.block_energies(s.luma, s.prev_luma, s.motion, s.packet_bytes, threads=self.threads)
         still = ops.block_energies(s.luma, s.prev_luma, 0 * s.motion, s.packet_bytes, threads=self.threads)
-        exact, known = exact_bits(self.path, self.info, frame_ids, self.height, self.width, CodecConfig())
+        config = CodecConfig(score_mode="fused")  # change would leave bits out
+        exact, known = exact_bits(self.path, self.info, frame_ids, self.height, self.width, config)
         return s.luma, *moving[:2], merge_bits(exact, known, moving[2]), still[0]
 
     def kept(self, contestant: tuple[str, Mapping[str, Any]], canvases: int) -> Kept:
@@ -72,7 +73,8 @@ class Footage:
         """What ``tokenize_video`` keeps."""
         frame_ids, group_edges = plan(self.info, config)
         if config.score_mode == "change":
-            scores = ops.change_scores(self.luma[frame_ids], group_edges, threads=self.threads)
+            luma, prev_luma = self.luma[frame_ids], self.luma[np.maximum(frame_ids - 1, 0)]
+            scores = ops.change_scores(luma, prev_luma, group_edges, threads=self.threads)
         else:
             residual, motion, bits, difference = (energy[frame_ids] for energy in self.energies)
             if config.score_mode == "framediff":

@@ -95,8 +95,8 @@ class Case:
                 lambda: plain_torch.block_energies(*planes, patch=PATCH),
             ),
             "change_scores": (
-                lambda: kernels.change_scores(s.luma, self.edges, patch=PATCH),
-                lambda: plain_torch.change_scores(s.luma, edges, patch=PATCH),
+                lambda: kernels.change_scores(s.luma, s.prev_luma, self.edges, patch=PATCH),
+                lambda: plain_torch.change_scores(s.luma, s.prev_luma, edges, patch=PATCH),
             ),
             "fuse_scores": (
                 lambda: kernels.fuse_scores(*energies, self.edges, patch=PATCH),
@@ -137,7 +137,7 @@ class Case:
         values = ops.pack_pixel_values(*pack, self.table.cpu(), **how)
         self.wanted = {
             "block_energies": energies,
-            "change_scores": (ops.change_scores(h.luma, edges, **how),),
+            "change_scores": (ops.change_scores(h.luma, h.prev_luma, edges, **how),),
             "fuse_scores": (scores,),
             "select_blocks": (selected,),
             "pack_canvases": ops.pack_canvases(*pack, **how),

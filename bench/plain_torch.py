@@ -43,22 +43,42 @@ def block_energies(
     return residual, motion_energy, bits
 
 
-def change_scores(luma: Tensor, edges: list[int], *, patch: int) -> Tensor:
-    """One score per block from what changed since the sample before (algorithm, section 6)."""
+def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: int) -> Tensor:
+    """One score per block from what changed since the sample and the frame before (algorithm, section 6)."""
     n, height, width = luma.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
-    wide = luma.int()
-    beyond = ((wide[1:] - wide[:-1]).abs() - 4).clamp(min=0)
-    sums = beyond.view(n - 1, hb, 2 * patch, wb, 2 * patch).sum((2, 4))
+    wide, before = luma.int(), luma[:-1].int()
+
+    def beyond(other: Tensor) -> Tensor:
+        levels = ((wide[1:] - other).abs() - 2).clamp(min=0)
+        return levels.view(n - 1, hb, 2 * patch, wb, 2 * patch).sum((2, 4))
+
+    rows = (torch.arange(height, device=luma.device) + _shifts(wide.sum(2))[:, None]).clamp(0, height - 1)
+    columns = (torch.arange(width, device=luma.device) + _shifts(wide.sum(1))[:, None]).clamp(0, width - 1)
+    followed = before.gather(1, rows[:, :, None].expand(-1, -1, width))
+    followed = followed.gather(2, columns[:, None, :].expand(-1, height, -1))
+    sums = beyond(before).minimum(beyond(followed)) + beyond(prev_luma[1:].int())
     median = sums.view(n - 1, -1).median(dim=1).values[:, None, None]
     change = (sums - median).clamp(min=0)
     scores = torch.zeros((n, hb, wb), dtype=torch.int32, device=luma.device)
     for first, end in itertools.pairwise(edges):
         if end - first > 1:
             of_group = change[first : end - 1]
-            usual = patch * patch + of_group.sum(0) // len(of_group)
-            scores[first + 1 : end] = (of_group * 32767 // usual).clamp(max=65535).int()
+            usual = patch * patch // 4 + of_group.sum(0) // len(of_group)
+            scores[first + 1 : end] = (of_group * 8191 // usual).clamp(max=65535).int()
     return scores
+
+
+def _shifts(sums: Tensor) -> Tensor:
+    """By how many pixels each sample's sums lie further on in those of the sample before, ``[n - 1]``."""
+    side = sums.shape[1]
+    reach = min(16, side // 4)
+    order = sorted(range(-reach, reach + 1), key=lambda shift: (abs(shift), shift))
+    middle = sums[1:, reach : side - reach]
+    costs = torch.stack([(middle - sums[:-1, reach + s : side - reach + s]).abs().sum(1) for s in order])
+    least = costs.min(0).values
+    best = torch.tensor(order, device=sums.device)[(costs == least).int().argmax(0)]
+    return torch.where(2 * least < costs[0], best, 0)
 
 
 def fuse_scores(residual: Tensor, motion: Tensor, bits: Tensor, edges: list[int], *, patch: int) -> Tensor:

@@ -126,7 +126,7 @@ class Chooser:
             if samples is None:
                 samples = self._read(frame_ids, config.motion_wanted)
             if config.score_mode == "change":
-                selected = self._select(ops.change_scores(samples.luma, edges, **self._how), edges)
+                selected = self._select(ops.change_scores(samples.luma, samples.prev_luma, edges, **self._how), edges)
             else:
                 energies = score_inputs(samples, config, self.threads, self.backend, merge)
                 selected = self._select(self._fuse(energies, edges), edges)

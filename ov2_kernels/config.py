@@ -27,7 +27,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "frames_384": {"target_canvas": 48},
     "frames_768": {"target_canvas": 96},
-    "dense": {"group_size": 64, "min_samples": 512, "score_mode": "change"},
+    "dense": {"group_size": 64, "min_samples": 512},
 }
 
 
@@ -42,7 +42,7 @@ class CodecConfig(Limits):
     target_canvas: int = setting(32, "canvases at most")
     images_per_group: int = setting(4, "canvases per group: one I-canvas, the rest P-canvases")
     group_size: int = setting(32, "samples per group on average")
-    min_samples: int = setting(1, "samples at least, however few the canvases, where the video has so many frames")
+    min_samples: int = setting(256, "samples at least, however few the canvases, where the video has so many frames")
     min_group_frames: int = setting(8, "samples in a group at least")
     max_group_frames: int = setting(64, "samples in a group at most, where the budget allows")
     sampling: str = setting("peaks", "which frame of each interval to look at", SAMPLING)
@@ -58,7 +58,7 @@ class CodecConfig(Limits):
         "auto", "motion vectors: the codec's or else estimated, always estimated, or none", MOTION_SOURCE
     )
     # section 6
-    score_mode: str = setting("fused", "what makes a block worth keeping", SCORE_MODE)
+    score_mode: str = setting("change", "what makes a block worth keeping", SCORE_MODE)
     motion_weight: float = setting(1.0, "weight of motion in the fused score, in steps of 1/256")
     residual_weight: float = setting(1.0, "weight of the residual in the fused score")
     bits_weight: float = setting(1.0, "weight of the bits in the fused score")
@@ -150,8 +150,7 @@ class CodecConfig(Limits):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 samples), ``frames_384``, ``frames_768``, ``dense`` (512, same tokens,
-        scored by change)."""
+        """Settings by name: ``default`` (256 samples), ``frames_384``, ``frames_768``, ``dense`` (512, same tokens)."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **overrides})
@@ -167,8 +166,9 @@ class CodecConfig(Limits):
 
     @property
     def max_samples(self) -> int:
-        """Samples at most."""
-        return max(self.max_groups * self.group_size, self.min_samples)
+        """Samples at most; the readiness profile knows no least number."""
+        least = 1 if self.profile == "readiness" else self.min_samples
+        return max(self.max_groups * self.group_size, least)
 
     @property
     def motion_wanted(self) -> str:

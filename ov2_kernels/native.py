@@ -201,9 +201,9 @@ def block_energies(
     )
 
 
-def change_scores(luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:
+def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:
     """Twin of :func:`ov2_kernels.reference.change_scores`."""
-    return _core.change_scores(_as(luma, "uint8"), _as(group_edges, "int64"), patch, threads)
+    return _core.change_scores(_as(luma, "uint8"), _as(prev_luma, "uint8"), _as(group_edges, "int64"), patch, threads)
 
 
 def fuse_scores(

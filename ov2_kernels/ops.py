@@ -262,20 +262,24 @@ def block_energies(
 
 def change_scores(
     luma: ArrayOrTensor,
+    prev_luma: ArrayOrTensor,
     group_edges: ArrayOrTensor,
     *,
     patch: int = 14,
     threads: int | None = None,
     backend: str = "auto",
 ) -> ArrayOrTensor:
-    """Scores the blocks by how much more they changed, since the sample before, than their place does otherwise.
+    """Scores the blocks by how much more they changed, since the sample and the frame before, than their place does.
 
-    ``luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]``. Returns int32 ``[N, hb, wb]``, at most 65535,
-    zero in each group's first sample: in the stead of what :func:`fuse_scores` returns. Source: algorithm, section 6.
+    ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]``. Returns int32 ``[N, hb, wb]``,
+    at most 65535, zero in each group's first sample: in the stead of what :func:`fuse_scores` returns.
+    Source: algorithm, section 6.
     """
     luma = check_array("luma", luma, "uint8", (None, None, None))
     check_planes("luma", luma, patch)
-    return run("change_scores", backend, (luma, check_edges(group_edges, len(luma))), threads, patch=patch)
+    prev_luma = check_array("prev_luma", prev_luma, "uint8", tuple(luma.shape))
+    arrays = (luma, prev_luma, check_edges(group_edges, len(luma)))
+    return run("change_scores", backend, arrays, threads, patch=patch)
 
 
 def fuse_scores(

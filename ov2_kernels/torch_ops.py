@@ -18,7 +18,7 @@ from .dispatch import is_tensor, load_backend, resolve_threads
 _HOST_BACKENDS = {"rope_frequencies": "reference"}
 _TENSORS = {
     "block_energies": "Tensor luma, Tensor prev_luma, Tensor motion, Tensor packet_bytes",
-    "change_scores": "Tensor luma, Tensor group_edges",
+    "change_scores": "Tensor luma, Tensor prev_luma, Tensor group_edges",
     "fuse_scores": "Tensor residual, Tensor motion_energy, Tensor bits, Tensor group_edges",
     "select_blocks": "Tensor scores, Tensor group_edges",
     "pack_canvases": "Tensor frames, Tensor selected, Tensor frame_ids",

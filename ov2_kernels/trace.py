@@ -49,6 +49,7 @@ def trace_tokens(
 ) -> Trace:
     """Reads the samples of ``tokens`` from their video again and scores them as they were scored.
 
+    The three energies are measured even where the score looks at none of them.
     ``video`` is by default where ``tokens`` found it. Raises ``ValueError`` where it is another video.
     """
     tokens = tokens.numpy()
@@ -68,6 +69,7 @@ def trace_tokens(
             f"not {told[0]} of {told[2]}x{told[1]} in {told[3]}"
         )
     config = tokens.config
+    shown = config.replace(score_mode="fused") if config.score_mode == "change" else config
     height, width = tokens.canvases.shape[1:3]
     samples = ops.read_samples(
         path,
@@ -76,16 +78,16 @@ def trace_tokens(
         width,
         info=info,
         threads=config.threads,
-        motion_source=config.motion_wanted,
+        motion_source=shown.motion_wanted,
         progress=progress,
         limits=config.limits,
         backend=backend,
     )
-    exact, known = exact_bits(path, info, tokens.frame_ids, height, width, config, backend=backend)
+    exact, known = exact_bits(path, info, tokens.frame_ids, height, width, shown, backend=backend)
     residual, motion, bits = score_inputs(samples, config, config.threads, backend, partial(merge_bits, exact, known))
     how: dict[str, Any] = {"patch": config.patch, "threads": config.threads, "backend": backend}
     if config.score_mode == "change":
-        scores = ops.change_scores(samples.luma, tokens.group_edges, **how)
+        scores = ops.change_scores(samples.luma, samples.prev_luma, tokens.group_edges, **how)
     else:
         scores = ops.fuse_scores(residual, motion, bits, tokens.group_edges, weights=config.weights, **how)
     return Trace(info, samples, residual, motion, bits, scores, _selected(tokens))

@@ -53,7 +53,7 @@ def main() -> None:
             bytes_(n, 28, 28 * wide), bytes_(n, 28, 28 * wide), motion, torch.ones(n).long()
         )
         scores = kernels.fuse_scores(*energies, edges, weights=(1, 16, 256))
-        kernels.change_scores(bytes_(n, 28, 28 * wide), edges)
+        kernels.change_scores(bytes_(n, 28, 28 * wide), bytes_(n, 28, 28 * wide), edges)
         for selection in ("stretches", "global"):
             selected = kernels.select_blocks(scores, edges, selection=selection)
         for patch in (2, 14, 16, 18):

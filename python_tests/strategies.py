@@ -86,10 +86,13 @@ def energy_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 5), grids: 
 def change_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 3, 11), grids: Any = GRIDS) -> Inputs:
     """Of ``change_scores``: noise of so many grey levels."""
     n, patch, grid = draw(st.sampled_from(samples)), draw(PATCHES), draw(grids)
-    shape = (n, 2 * patch * grid[0], 2 * patch * grid[1])
-    high = draw(st.sampled_from([1, 5, 6, 40, 256]))
-    luma = np.random.default_rng(draw(SEEDS)).integers(0, high, shape, dtype=np.uint8)
-    return (luma, draw(group_edges(n))), {"patch": patch}
+    shape = (2, n, 2 * patch * grid[0], 2 * patch * grid[1])
+    high = draw(st.sampled_from([1, 3, 4, 40, 256]))
+    luma, prev = np.random.default_rng(draw(SEEDS)).integers(0, high, shape, dtype=np.uint8)
+    if draw(st.booleans()):  # a camera that moves over one picture
+        dy, dx = draw(st.integers(-9, 9)), draw(st.integers(-9, 9))
+        luma = np.stack([np.roll(prev[0], (i * dy, i * i * dx), (0, 1)) for i in range(n)])
+    return (luma, prev, draw(group_edges(n))), {"patch": patch}
 
 
 WEIGHTS = st.sampled_from(

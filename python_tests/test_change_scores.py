@@ -1,4 +1,4 @@
-"""One score from what changed since the sample before."""
+"""One score from what changed since the sample and since the frame before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ov2_kernels import native, ops, reference
+from ov2_kernels.reference.change_scores import camera_shift
 
 from parity import assert_same
 from strategies import change_inputs, non_contiguous
@@ -15,10 +16,11 @@ from strategies import change_inputs, non_contiguous
 @settings(deadline=None, max_examples=150)
 @given(inputs=change_inputs(), threads=st.sampled_from([1, 3]))
 def test_native_equals_the_reference(inputs, threads):
-    (luma, edges), options = inputs
-    got = native.change_scores(luma, edges, **options, threads=threads)
-    assert_same(got, reference.change_scores(luma, edges, **options))
-    assert_same(native.change_scores(non_contiguous(luma), edges, **options, threads=threads), got)
+    (luma, prev, edges), options = inputs
+    got = native.change_scores(luma, prev, edges, **options, threads=threads)
+    assert_same(got, reference.change_scores(luma, prev, edges, **options))
+    apart = (non_contiguous(luma), non_contiguous(prev))
+    assert_same(native.change_scores(*apart, edges, **options, threads=threads), got)
     assert not got[edges[:-1]].any(), "the first sample of a group is no candidate"
 
 
@@ -26,49 +28,86 @@ def test_native_equals_the_reference(inputs, threads):
 def test_blocks_too_high_for_one_sum_of_16_bits(patch):
     luma = np.zeros((3, 2 * patch, 4 * patch), np.uint8)
     luma[1, :, : 2 * patch] = 255
-    got = native.change_scores(luma, np.array([0, 3]), patch=patch)
-    assert_same(got, reference.change_scores(luma, np.array([0, 3]), patch=patch))
-    assert got[1:, 0, 0].min() > 32000
+    prev = np.zeros_like(luma)
+    prev[2] = 255
+    got = native.change_scores(luma, prev, np.array([0, 3]), patch=patch)
+    assert_same(got, reference.change_scores(luma, prev, np.array([0, 3]), patch=patch))
+    assert got[1, 0, 0] > 8000
 
 
 def calm(n, rows=3, columns=5):
     return np.full((n, 28 * rows, 28 * columns), 100, np.uint8)
 
 
-def score(luma):
-    return ops.change_scores(luma, np.array([0, len(luma)]))
+def score(luma, prev=None):
+    return ops.change_scores(luma, luma if prev is None else prev, np.array([0, len(luma)]))
 
 
 def test_a_change_counts_when_it_comes_and_when_it_goes():
-    luma = calm(9)
+    luma = calm(25)
     luma[4:6, 30:50, 60:80] += 40
-    expected = np.zeros((9, 3, 5), bool)
+    expected = np.zeros((25, 3, 5), bool)
     expected[[4, 6], 1, 2] = True
     np.testing.assert_array_equal(score(luma) == 65535, expected)
     assert not score(luma)[~expected].any()
 
 
 def test_noise_and_what_the_whole_picture_does_count_nothing():
-    luma = calm(9) + np.random.default_rng(1).integers(0, 5, (9, 84, 140), dtype=np.uint8)
+    luma = calm(9) + np.random.default_rng(1).integers(0, 3, (9, 84, 140), dtype=np.uint8)
     assert not score(luma).any()
     luma = calm(9)
     luma[5] += 60  # a flash
     assert not score(luma).any()
 
 
+def test_what_moved_since_the_frame_before_counts_though_the_samples_look_alike():
+    """Something that hops and is looked at whenever it is down."""
+    luma = calm(25)
+    prev = calm(25)
+    prev[4, 30:50, 60:80] += 40
+    expected = np.zeros((25, 3, 5), bool)
+    expected[4, 1, 2] = True
+    np.testing.assert_array_equal(score(luma, prev) == 65535, expected)
+    assert not score(luma, prev)[~expected].any()
+
+
+def test_a_camera_is_followed():
+    """Over a textured picture, by up to so many pixels from sample to sample; what happens in it counts."""
+    world = np.random.default_rng(3).integers(0, 256, (200, 300), dtype=np.uint8)
+    places = [(30 + 11 * (i % 2), 40 - 7 * (i % 3)) for i in range(25)]
+    luma = np.stack([world[y : y + 140, x : x + 224] for y, x in places])
+    for i in range(1, 25):
+        moved = (places[i][0] - places[i - 1][0], places[i][1] - places[i - 1][1])
+        assert camera_shift(luma[i], luma[i - 1]) == moved
+    assert camera_shift(world[60:200, 40:180], world[30:170, 40:180])[0] == 0, "too far"
+    luma[12, 40:50, 65:75] ^= 128
+    assert np.flatnonzero(score(luma)[:, 1, 2]).tolist() == [12, 13]
+
+
+def test_nothing_is_followed_that_moves_in_a_picture_at_rest():
+    luma = calm(2)
+    luma[0, 30:50, 60:80] += 40
+    luma[1, 33:53, 64:84] += 40
+    assert camera_shift(luma[1], luma[0]) == (-3, -4), "before an empty wall that is all there is to go by"
+    luma += np.random.default_rng(3).integers(0, 90, (84, 140), dtype=np.uint8)
+    assert camera_shift(luma[1], luma[0]) == (0, 0)
+
+
 def test_what_a_place_always_does_counts_less_than_what_it_seldom_does():
-    luma = calm(20).astype(int)
-    luma[::2, :28, :28] += 80  # flickers all the time
+    luma = calm(30).astype(int)
+    luma[::2, 28:56, 56:84] += 80  # flickers all the time
     luma[10, 60:70, 100:110] += 20  # once, and faintly
     scores = score(luma.astype(np.uint8))
     assert scores[10, 2, 3] == 65535
-    assert 0 < scores[1:, 0, 0].max() <= 32767
+    assert 0 < scores[1:, 1, 2].max() <= 8191
 
 
 def test_wrong_inputs_are_named():
     with pytest.raises(ValueError, match="luma must be uint8"):
-        ops.change_scores(calm(3).astype(int), np.array([0, 3]))
+        ops.change_scores(calm(3).astype(int), calm(3), np.array([0, 3]))
+    with pytest.raises(ValueError, match="prev_luma must have the shape"):
+        ops.change_scores(calm(3), calm(2), np.array([0, 3]))
     with pytest.raises(ValueError, match=r"multiples of 2 \* patch"):
-        ops.change_scores(calm(3)[:, :-1], np.array([0, 3]))
+        ops.change_scores(calm(3)[:, :-1], calm(3)[:, :-1], np.array([0, 3]))
     with pytest.raises(ValueError, match="group_edges must rise"):
-        ops.change_scores(calm(3), np.array([0, 2]))
+        ops.change_scores(calm(3), calm(3), np.array([0, 2]))

@@ -19,6 +19,8 @@ def test_presets():
     assert CodecConfig.preset("frames_768").max_samples == 768
     assert CodecConfig.preset("dense").max_samples == 512
     assert CodecConfig.preset("dense", target_canvas=8).max_samples == 512
+    assert CodecConfig(target_canvas=8).max_samples == 256
+    assert CodecConfig(target_canvas=8, profile="readiness").max_samples == 64
     assert CodecConfig.preset("dense", target_canvas=64).max_samples == 1024
     assert CodecConfig.preset("dense", patch=16).patch == 16
     with pytest.raises(ValueError, match="preset must be one of default, frames_384, frames_768, dense, got 'huge'"):

@@ -100,7 +100,14 @@ def test_a_processor_runs_it_and_reads_the_directory(clip_path, tmp_path, progra
     temporary.rename(tmp_path / "entry")
     images, positions, fps = read_back(tmp_path / "entry")
     config = CodecConfig(
-        target_canvas=8, group_size=8, min_group_frames=4, max_pixels=20_000, sampling="uniform", partition="fixed"
+        target_canvas=8,
+        group_size=8,
+        min_samples=1,
+        min_group_frames=4,
+        max_pixels=20_000,
+        sampling="uniform",
+        partition="fixed",
+        score_mode="fused",
     )
     config = config.replace(profile="readiness" if mode == "readiness" else "default")
     expected = tokenize_video(clip_path("h264_bframes"), config)

@@ -38,7 +38,7 @@ def packet_table(size: Any, is_key: Any, pts: Any = None, decode_index: Any = No
 @st.composite
 def tables(draw: st.DrawFn) -> VideoInfo:
     n = draw(st.integers(1, 60))
-    size = draw(st.lists(st.integers(1, 9), min_size=n, max_size=n))
+    size = draw(st.lists(st.integers(1, draw(st.sampled_from([9, 1000]))), min_size=n, max_size=n))
     is_key = draw(st.lists(st.booleans(), min_size=n, max_size=n))
     steps = draw(st.lists(st.integers(1, 5), min_size=n, max_size=n))
     order = draw(st.permutations(range(n)))
@@ -93,6 +93,23 @@ def test_a_peak_between_two_grid_frames_is_looked_at():
     frames, _ = ops.sample_frames(info, max_samples=7)
     assert 58 in frames
     assert 58 not in ops.sample_frames(info, max_samples=7, sampling="uniform")[0]
+
+
+def test_a_peak_is_one_among_its_kind():
+    """P pictures are large whatever they show, and what is decoded early for others' sake is one; B pictures small."""
+    order = np.argsort(np.argsort([t - 2.5 if t % 3 == 0 else t for t in range(98)]))  # I P B B P B B
+    is_p = [t % 3 == 0 for t in range(98)]
+    size = [1000 if p else 100 for p in is_p]
+    size[50] = 400  # of a B picture this is much
+    info = packet_table(size, [t == 0 for t in range(98)], decode_index=order)
+    frames, _ = ops.sample_frames(info, max_samples=7)
+    assert 50 in frames
+
+
+def test_without_a_peak_the_grid_stays():
+    size = [100 + t % 3 * 10 for t in range(100)]
+    info = packet_table(size, [False] * 100)
+    assert_same(ops.sample_frames(info, max_samples=7)[0], np.array([0, 16, 33, 49, 66, 82, 99]))
 
 
 def test_keyframes_are_avoided_the_later_neighbour_first():

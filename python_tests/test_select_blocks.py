@@ -43,6 +43,15 @@ def test_no_frame_takes_the_whole_budget():
     assert len(np.unique(chosen)) > 4
 
 
+def test_a_rank_divides_what_a_frame_gets():
+    """Its fourth block counts a quarter, so that slighter things elsewhere come first."""
+    scores = np.zeros((9, 4, 4), np.int32)
+    scores[4] = 1000
+    scores[[1, 2, 3, 5, 6, 7, 8], 2, 1] = 260
+    chosen = ops.select_blocks(scores, np.array([0, 9]), images_per_group=2)[1] // 16
+    assert set(chosen) == set(range(1, 9))
+
+
 def test_saliency_behind_empty_frames():
     scores = np.zeros((7, 1, 1), np.int32)
     scores[1] = 5

@@ -22,7 +22,7 @@ from clips import encode, texture
 from conftest import frames
 from parity import assert_same
 
-SMALL = {"target_canvas": 8, "group_size": 8, "min_group_frames": 4, "max_pixels": 20_000}
+SMALL = {"target_canvas": 8, "group_size": 8, "min_samples": 1, "min_group_frames": 4, "max_pixels": 20_000}
 
 
 def check_invariants(tokens, config):
@@ -44,13 +44,14 @@ def check_invariants(tokens, config):
         assert (np.diff(times) >= 0).all(), "P-canvases run in order of time"
 
 
+@pytest.mark.parametrize("mode", ["change", "fused"])
 @pytest.mark.parametrize("name", ["h264_bframes", "h264_rotated_90", "h264_variable_rate", "mpeg2", "vp9", "mjpeg"])
-def test_native_equals_the_reference_on_the_same_pixels(name, clip_path, monkeypatch):
+def test_native_equals_the_reference_on_the_same_pixels(name, mode, clip_path, monkeypatch):
     """With one reader behind both, every later stage agrees bit for bit."""
     path = clip_path(name)
-    got = tokenize_video(path, **SMALL, backend="native")
+    got = tokenize_video(path, **SMALL, score_mode=mode, backend="native")
     monkeypatch.setattr("ov2_kernels.reference.read_samples", native.read_samples)
-    expected = tokenize_video(path, **SMALL, backend="reference")
+    expected = tokenize_video(path, **SMALL, score_mode=mode, backend="reference")
     for field in dataclasses.fields(got):
         a, b = getattr(got, field.name), getattr(expected, field.name)
         if isinstance(b, np.ndarray):
@@ -61,7 +62,7 @@ def test_native_equals_the_reference_on_the_same_pixels(name, clip_path, monkeyp
 
 
 def test_change_is_scored_alike_by_every_backend(clip_path, monkeypatch):
-    config = CodecConfig.preset("dense", **{**SMALL, "group_size": 16})
+    config = CodecConfig.preset("dense", **{**SMALL, "group_size": 16, "min_samples": 512})
     got = tokenize_video(clip_path("hevc"), config)
     monkeypatch.setattr("ov2_kernels.reference.read_samples", native.read_samples)
     expected = tokenize_video(clip_path("hevc"), config, backend="reference")
@@ -75,12 +76,12 @@ def test_change_is_scored_alike_by_every_backend(clip_path, monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        {"sampling": "uniform", "partition": "fixed"},
+        {"sampling": "uniform", "partition": "fixed", "score_mode": "fused"},
         {"score_mode": "framediff", "selection": "global"},
         {"score_mode": "bits", "sampling": "near_keyframes"},
         {"score_mode": "change", "min_samples": 30},
         {"images_per_group": 1, "partition": "uniform"},
-        {"images_per_group": 8},
+        {"images_per_group": 8, "score_mode": "fused"},
         {"sample_fps": 10.0, "start_time": 0.3, "end_time": 1.0},
     ],
 )
@@ -100,7 +101,7 @@ def test_real_clip_fills_its_budget(real_clip):
     check_invariants(tokens, CodecConfig())
     assert tokens.canvases.shape == (32, 280, 504, 3)
     assert tokens.num_tokens == 32 * 10 * 18
-    assert (tokens.motion_source, tokens.bits_source, tokens.codec) == ("codec", "exact", "h264")
+    assert (tokens.motion_source, tokens.bits_source, tokens.codec) == ("none", "none", "h264")
     assert_same(tokens.timestamps, tokens.frame_ids / 25.0)
     assert set(tokens.timings) == {"probe", "plan", "bits", "read", "score", "select", "pack", "total"}
     assert tokens.timings["total"] == pytest.approx(sum(v for k, v in tokens.timings.items() if k != "total"), rel=0.01)
@@ -145,7 +146,7 @@ def test_several_reads_at_once(clip_path):
 
 def test_progress_reports_and_may_stop(real_clip):
     seen = []
-    tokenize_video(real_clip, progress=lambda *event: seen.append(event))
+    tokenize_video(real_clip, progress=lambda *event: seen.append(event), score_mode="fused")
     assert seen
     assert {stage for stage, _, _ in seen} == {"bits", "read"}
     assert all(0 <= done <= total == 132 for _, done, total in seen)
@@ -251,17 +252,17 @@ def test_pictures_that_cannot_be_parsed_are_estimated(clip_path, monkeypatch):
         cost = whole(*args, **options)
         return dataclasses.replace(cost, status=("broken slice", *cost.status[1:-1], "broken slice"))
 
-    exact = tokenize_video(path, **SMALL)
+    exact = tokenize_video(path, **SMALL, score_mode="fused")
     monkeypatch.setattr(ops, "bit_cost", some)
     for mode in ("fused", "bits"):
         tokens = tokenize_video(path, **SMALL, score_mode=mode)
         assert (tokens.bits_source, tokens.exact_pictures) == ("mixed", exact.exact_pictures - 2)
-    estimated = tokenize_video(path, **SMALL, bits_source="estimated")
+    estimated = tokenize_video(path, **SMALL, score_mode="fused", bits_source="estimated")
     assert (estimated.bits_source, estimated.exact_pictures) == ("estimated", 0)
     assert exact.bits_source == "exact"
 
 
 @pytest.mark.parametrize("name", ["mpeg4_bframes", "h264_raw"])
 def test_streams_that_cannot_be_parsed_are_estimated(clip_path, name):
-    tokens = tokenize_video(clip_path(name), **SMALL)
+    tokens = tokenize_video(clip_path(name), **SMALL, score_mode="fused")
     assert (tokens.bits_source, tokens.exact_pictures) == ("estimated", 0)

@@ -34,7 +34,7 @@ def pipeline(luma, prev_luma, motion, packet_bytes, group_edges, frames, frame_i
     how = {"patch": PATCH, "backend": backend}
     energies = ops.block_energies(luma, prev_luma, motion, packet_bytes, **how)
     scores = ops.fuse_scores(*energies, group_edges, **how)
-    changes = ops.change_scores(luma, group_edges, **how)
+    changes = ops.change_scores(luma, prev_luma, group_edges, **how)
     selected = ops.select_blocks(scores, group_edges, backend=backend)
     canvases, sources = ops.pack_canvases(frames, selected, frame_ids, **how)
     values, positions = ops.pack_pixel_values(frames, selected, frame_ids, table, **how)
@@ -103,7 +103,7 @@ def test_auto_is_native_on_the_host(monkeypatch):
     pipeline(**as_tensors(make_inputs(), "cpu"))
     assert names == []
     pipeline(**as_tensors(make_inputs(), "cpu"), backend="triton")
-    assert len(names) == 13
+    assert len(names) == 15
 
 
 @needs_gpu
@@ -111,7 +111,7 @@ def test_auto_is_triton_on_a_gpu(monkeypatch):
     names = launched(monkeypatch)
     pipeline(**as_tensors(make_inputs()))
     assert HAS_GPU
-    assert len(names) == 13
+    assert len(names) == 15
 
 
 def test_wrong_tensors_are_named():
@@ -173,7 +173,7 @@ def test_the_operators_keep_their_promises(backend):
     pack = (inputs["frames"], selected, inputs["frame_ids"])
     for operator, arguments, options in [
         ("block_energies", planes, {"patch": PATCH}),
-        ("change_scores", (inputs["luma"], inputs["group_edges"]), {"patch": PATCH}),
+        ("change_scores", (inputs["luma"], inputs["prev_luma"], inputs["group_edges"]), {"patch": PATCH}),
         ("fuse_scores", (*energies, inputs["group_edges"]), {"weights": [1, 2, 3], "patch": PATCH}),
         ("select_blocks", (scores, inputs["group_edges"]), {"images_per_group": 3, "selection": "global"}),
         ("pack_canvases", pack, {"patch": PATCH}),

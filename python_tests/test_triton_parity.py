@@ -90,11 +90,11 @@ def test_change_scores(inputs):
 def test_change_scores_of_many(n, grid, patch):
     """More blocks than a tile holds, a patch that is no power of two, a long group; one without candidates."""
     rng = np.random.default_rng(5)
-    luma = rng.integers(0, 256, (n, 2 * patch * grid[0], 2 * patch * grid[1]), dtype=np.uint8)
+    luma, prev = rng.integers(0, 256, (2, n, 2 * patch * grid[0], 2 * patch * grid[1]), dtype=np.uint8)
     luma[:, : 2 * patch] //= 8
     with sanitized():
-        check("change_scores", luma, np.array([0, n - 1, n]), patch=patch)
-    check("change_scores", non_contiguous(luma), np.array([0, n]), patch=patch)
+        check("change_scores", luma, prev, np.array([0, n - 1, n]), patch=patch)
+    check("change_scores", non_contiguous(luma), non_contiguous(prev), np.array([0, n]), patch=patch)
 
 
 @pytest.mark.parametrize(("shape", "edges"), [((140, 1, 2), np.arange(141)), ((2, 91, 91), np.array([0, 2]))])

@@ -13,7 +13,14 @@ from test_triton_launches import Counter
 from triton_support import DEVICE, HAS_GPU, device_module, run_apart, torch, torch_ops
 
 CONFIG = CodecConfig(
-    target_canvas=4, images_per_group=2, group_size=6, min_group_frames=3, max_pixels=8000, sampling="uniform"
+    target_canvas=4,
+    images_per_group=2,
+    group_size=6,
+    min_samples=1,
+    min_group_frames=3,
+    max_pixels=8000,
+    sampling="uniform",
+    score_mode="fused",
 )
 
 
@@ -125,7 +132,7 @@ def tables(pair) -> None:
 
 
 FUSED = ["motion_medians", "energies", "share_bits", "group_scales", "weigh"]
-CHANGE = ["measure_changes", "lift_by_median", "relate_to_place"]
+CHANGE = ["sum_profiles", "find_shifts", "measure_changes", "lift_by_median", "relate_to_place"]
 
 
 @pytest.mark.parametrize(

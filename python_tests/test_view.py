@@ -18,13 +18,17 @@ from ov2_kernels.report.pictures import jpegs_within
 from ov2_kernels.trace import trace_tokens
 from PIL import Image
 
-SMALL = {"target_canvas": 8, "group_size": 16, "min_group_frames": 4, "max_pixels": 20000}
-FLAGS = [part for name, value in SMALL.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+SMALL = {"target_canvas": 8, "group_size": 16, "min_samples": 1, "min_group_frames": 4, "max_pixels": 20000}
+FLAGS = [
+    part
+    for name, value in {**SMALL, "score_mode": "fused"}.items()
+    for part in (f"--{name.replace('_', '-')}", str(value))
+]
 
 
 @pytest.fixture(scope="module")
 def tokens(clip_path):
-    return tokenize_video(clip_path("h264_bframes"), **SMALL)
+    return tokenize_video(clip_path("h264_bframes"), **SMALL, score_mode="fused")
 
 
 def page_data(page):
@@ -53,6 +57,7 @@ def test_a_trace_of_tokens_scored_by_change(clip_path):
     data = page_data(tokens.to_html())
     np.testing.assert_array_equal(unpack(data["scores"], "<u2"), trace.scores.ravel())
     assert not any("vectors" in text for text in data["warnings"]), "none were looked for"
+    assert (tokens.motion_source, trace.samples.motion_source) == ("none", "estimated"), "the page shows them"
 
 
 def test_trace_of_another_video_is_refused(tokens, clip_path):
@@ -124,10 +129,10 @@ def test_picture_kinds_without_opening_packets(name, clip_path):
 
 
 def test_warnings_and_facts(clip_path):
-    data = page_data(tokenize_video(clip_path("vp9"), **SMALL).to_html())
+    data = page_data(tokenize_video(clip_path("vp9"), **SMALL, score_mode="fused").to_html())
     assert any("estimated" in text for text in data["warnings"])
     assert ["target_canvas", "8"] in data["tables"]["Settings other than the defaults"]
-    data = page_data(tokenize_video(clip_path("mjpeg"), **{**SMALL, "target_canvas": 32}).to_html())
+    data = page_data(tokenize_video(clip_path("mjpeg"), **{**SMALL, "target_canvas": 32}, score_mode="fused").to_html())
     assert any("every picture is a keyframe" in text for text in data["warnings"])
     assert any("material for" in text for text in data["warnings"])
     data = page_data(tokenize_video(clip_path("h264_raw_cut"), **SMALL).to_html())

@@ -136,16 +136,18 @@ Array<int64_t> block_bits(const Array<int64_t>& cells, const Array<int64_t>& edg
     return bits;
 }
 
-Array<int32_t> change_scores(const Array<uint8_t>& luma, const Array<int64_t>& group_edges, int64_t patch,
-                             int threads) {
+Array<int32_t> change_scores(const Array<uint8_t>& luma, const Array<uint8_t>& prev_luma,
+                             const Array<int64_t>& group_edges, int64_t patch, int threads) {
     Geometry g = geometry(luma, patch);
     require_shape(luma, "luma", {g.frames, g.height, g.width});
+    require_shape(prev_luma, "prev_luma", {g.frames, g.height, g.width});
     require_edges(group_edges, g.frames);
     Array<int32_t> scores(std::vector<py::ssize_t>{g.frames, g.blocks_y(), g.blocks_x()});
     int32_t* data = scores.mutable_data();
     {
         py::gil_scoped_release release;
-        kernels::change_scores(g, luma.data(), group_edges.data(), group_edges.size() - 1, threads, data);
+        kernels::change_scores(g, luma.data(), prev_luma.data(), group_edges.data(), group_edges.size() - 1,
+                               threads, data);
     }
     return scores;
 }
@@ -282,8 +284,8 @@ void bind_kernels(py::module_& m) {
     m.def("block_bits", &block_bits, py::arg("cells").noconvert(), py::arg("edges_y").noconvert(),
           py::arg("edges_x").noconvert(), py::arg("height"), py::arg("width"), py::arg("patch"),
           py::arg("threads"));
-    m.def("change_scores", &change_scores, py::arg("luma").noconvert(), py::arg("group_edges").noconvert(),
-          py::arg("patch"), py::arg("threads"));
+    m.def("change_scores", &change_scores, py::arg("luma").noconvert(), py::arg("prev_luma").noconvert(),
+          py::arg("group_edges").noconvert(), py::arg("patch"), py::arg("threads"));
     m.def("fuse_scores", &fuse_scores, py::arg("residual").noconvert(), py::arg("motion_energy").noconvert(),
           py::arg("bits").noconvert(), py::arg("group_edges").noconvert(), py::arg("motion_weight"),
           py::arg("residual_weight"), py::arg("bits_weight"), py::arg("patch"), py::arg("threads"));

@@ -1,6 +1,8 @@
 #include "kernels/change_scores.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -10,9 +12,10 @@
 namespace ov2::kernels {
 namespace {
 
-constexpr int kDeadZone = 4;
-constexpr int64_t kUsual = 32767;  // the score of a change as large as its place's mean
+constexpr int kDeadZone = 2;
+constexpr int64_t kUsual = 8191;  // the score of a change as large as its place's mean
 constexpr int64_t kFull = 65535;
+constexpr int64_t kReach = 16;  // pixels by which a camera is followed from sample to sample
 
 // Adds what |a - b| has beyond the dead zone, for one row of pixels, to the sums of their columns.
 OV2_SIMD void add_beyond(const uint8_t* __restrict a, const uint8_t* __restrict b, int64_t width,
@@ -24,21 +27,83 @@ OV2_SIMD void add_beyond(const uint8_t* __restrict a, const uint8_t* __restrict 
     }
 }
 
-// The change of every block of a frame, less the lower median over its blocks.
-void frame_changes(const Geometry& g, const uint8_t* luma, const uint8_t* before, int32_t* change) {
-    std::fill_n(change, g.blocks(), 0);
+// Adds a row of pixels to the sums of their columns, and returns its own.
+OV2_SIMD int32_t add_row(const uint8_t* __restrict row, int64_t width, int32_t* __restrict columns) {
+    int32_t sum = 0;
+    for (int64_t x = 0; x < width; ++x) {
+        columns[x] += row[x];
+        sum += row[x];
+    }
+    return sum;
+}
+
+// Sums of a frame's rows, then of its columns.
+void sum_profiles(const Geometry& g, const uint8_t* luma, int32_t* sums) {
+    std::fill_n(sums, g.height + g.width, 0);
+    for (int64_t y = 0; y < g.height; ++y) sums[y] = add_row(luma + y * g.width, g.width, sums + g.height);
+}
+
+// How far on in `there` lies what `here` shows: the least sum of differences, the nearest such, -1 before 1;
+// 0 if that is not less than half of the sum without a shift.
+int64_t best_shift(const int32_t* here, const int32_t* there, int64_t side) {
+    int64_t reach = std::min(kReach, side / 4);
+    int64_t best = 0, least = std::numeric_limits<int64_t>::max(), unmoved = 0;
+    for (int64_t i = 0; i <= 2 * reach; ++i) {
+        int64_t shift = i % 2 == 0 ? i / 2 : -(i + 1) / 2;
+        int64_t cost = 0;
+        for (int64_t p = reach; p < side - reach; ++p) cost += std::abs(here[p] - there[p + shift]);
+        if (i == 0) unmoved = cost;
+        if (cost < least) {
+            least = cost;
+            best = shift;
+        }
+    }
+    return 2 * least < unmoved ? best : 0;
+}
+
+// What every block of a frame differs by from another frame that is shifted, added to `change`.
+void add_changes(const Geometry& g, const uint8_t* luma, const uint8_t* other, int64_t dy, int64_t dx,
+                 int32_t* change) {
     std::vector<uint16_t> columns(static_cast<size_t>(g.width), 0);
+    std::vector<uint8_t> moved(dx == 0 ? 0 : static_cast<size_t>(g.width));
+    int64_t begin = std::clamp<int64_t>(-dx, 0, g.width), end = std::clamp<int64_t>(g.width - dx, 0, g.width);
     for (int64_t y = 0; y < g.height; ++y) {
-        add_beyond(luma + y * g.width, before + y * g.width, g.width, columns.data());
+        const uint8_t* row = other + std::clamp<int64_t>(y + dy, 0, g.height - 1) * g.width;
+        if (dx != 0) {
+            std::fill(moved.begin(), moved.begin() + begin, row[0]);
+            std::copy(row + begin + dx, row + end + dx, moved.begin() + begin);
+            std::fill(moved.begin() + end, moved.end(), row[g.width - 1]);
+            row = moved.data();
+        }
+        add_beyond(luma + y * g.width, row, g.width, columns.data());
         // At the end of a block, and before 16 bits could overflow.
         if ((y + 1) % g.block() != 0 && y % 256 != 255) continue;
-        int32_t* row = change + y / g.block() * g.blocks_x();
+        int32_t* sums = change + y / g.block() * g.blocks_x();
         for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
             auto first = columns.begin() + bx * g.block();
-            row[bx] += std::accumulate(first, first + g.block(), 0);
+            sums[bx] += std::accumulate(first, first + g.block(), 0);
         }
         std::fill(columns.begin(), columns.end(), uint16_t{0});
     }
+}
+
+// The change of every block of a frame since two others, less the lower median over its blocks. `profile` is
+// the frame's own, behind that of the sample before.
+void frame_changes(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int32_t* profile,
+                   int32_t* change) {
+    const uint8_t* before = luma - g.pixels();
+    const int32_t* earlier = profile - (g.height + g.width);
+    std::fill_n(change, g.blocks(), 0);
+    add_changes(g, luma, before, 0, 0, change);
+    int64_t dy = best_shift(profile, earlier, g.height);
+    int64_t dx = best_shift(profile + g.height, earlier + g.height, g.width);
+    if (dy != 0 || dx != 0) {
+        std::vector<int32_t> followed(static_cast<size_t>(g.blocks()), 0);
+        add_changes(g, luma, before, dy, dx, followed.data());
+        for (int64_t b = 0; b < g.blocks(); ++b)
+            change[b] = std::min(change[b], followed[static_cast<size_t>(b)]);
+    }
+    add_changes(g, luma, prev, 0, 0, change);
     std::vector<int32_t> sorted(change, change + g.blocks());
     auto middle = sorted.begin() + (g.blocks() - 1) / 2;
     std::nth_element(sorted.begin(), middle, sorted.end());
@@ -50,7 +115,7 @@ void relate_to_place(const Geometry& g, int64_t frames, int32_t* scores) {
     for (int64_t b = 0; b < g.blocks(); ++b) {
         int64_t sum = 0;
         for (int64_t t = 0; t < frames; ++t) sum += scores[t * g.blocks() + b];
-        int64_t usual = g.block() * g.block() / 4 + sum / frames;
+        int64_t usual = g.block() * g.block() / 16 + sum / frames;
         for (int64_t t = 0; t < frames; ++t) {
             int32_t& score = scores[t * g.blocks() + b];
             score = static_cast<int32_t>(std::min(score * kUsual / usual, kFull));
@@ -60,16 +125,21 @@ void relate_to_place(const Geometry& g, int64_t frames, int32_t* scores) {
 
 }  // namespace
 
-void change_scores(const Geometry& g, const uint8_t* luma, const int64_t* group_edges, int64_t groups,
-                   int threads, int32_t* scores) {
+void change_scores(const Geometry& g, const uint8_t* luma, const uint8_t* prev_luma,
+                   const int64_t* group_edges, int64_t groups, int threads, int32_t* scores) {
     std::vector<uint8_t> opens(static_cast<size_t>(g.frames), 0);
     for (int64_t k = 0; k < groups; ++k) opens[static_cast<size_t>(group_edges[k])] = 1;
+    int64_t sides = g.height + g.width;
+    std::vector<int32_t> profiles(static_cast<size_t>(g.frames * sides));
+    parallel_for(g.frames, threads,
+                 [&](int64_t n) { sum_profiles(g, luma + n * g.pixels(), profiles.data() + n * sides); });
     parallel_for(g.frames, threads, [&](int64_t n) {
         int32_t* out = scores + n * g.blocks();
         if (opens[static_cast<size_t>(n)] != 0) {
             std::fill_n(out, g.blocks(), 0);
         } else {
-            frame_changes(g, luma + n * g.pixels(), luma + (n - 1) * g.pixels(), out);
+            frame_changes(g, luma + n * g.pixels(), prev_luma + n * g.pixels(), profiles.data() + n * sides,
+                          out);
         }
     });
     parallel_for(groups, threads, [&](int64_t k) {

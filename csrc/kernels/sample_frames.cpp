@@ -1,6 +1,7 @@
 #include "kernels/sample_frames.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -69,12 +70,43 @@ std::vector<int64_t> decode_costs(const SampleRequest& r) {
     return costs;
 }
 
-int64_t largest_packet(const SampleRequest& r, int64_t sample, int64_t begin, int64_t end) {
-    int64_t best = -1;
-    for (int64_t t = begin; t < end; ++t) {
-        if (r.is_key[t] == 0 && (best < 0 || r.size[t] > r.size[best])) best = t;
+constexpr int64_t kAhead =
+    32;  // frames shown after a frame that are asked whether they are decoded before it
+constexpr int64_t kNeighbours = 12;  // frames of a kind before and after a frame that tell what is usual
+
+// 0: nothing shown soon after the frame is decoded before it; 1: one frame is; 2: several are.
+size_t kind_of(const SampleRequest& r, int64_t frame) {
+    size_t earlier = 0;
+    for (int64_t t = frame + 1; t < std::min(frame + 1 + kAhead, r.frames) && earlier < 2; ++t) {
+        if (r.decode_index[t] < r.decode_index[frame]) ++earlier;
     }
-    return best < 0 ? sample : best;
+    return earlier;
+}
+
+// Bytes by which each packet exceeds the usual of its kind, 0 unless by more than a quarter; keyframes have
+// none.
+std::vector<int64_t> packet_excess(const SampleRequest& r) {
+    std::array<std::vector<int64_t>, 3> alike;
+    for (int64_t t = 0; t < r.frames; ++t) {
+        if (r.is_key[t] == 0) alike[kind_of(r, t)].push_back(t);
+    }
+    std::vector<int64_t> excess(static_cast<size_t>(r.frames), 0);
+    std::vector<int64_t> sizes;
+    for (const std::vector<int64_t>& frames : alike) {
+        auto count = static_cast<int64_t>(frames.size());
+        for (int64_t i = 0; i < count; ++i) {
+            sizes.clear();
+            for (int64_t j = std::max<int64_t>(0, i - kNeighbours); j < std::min(count, i + kNeighbours + 1);
+                 ++j)
+                sizes.push_back(r.size[frames[static_cast<size_t>(j)]]);
+            auto middle = sizes.begin() + (static_cast<int64_t>(sizes.size()) - 1) / 2;
+            std::nth_element(sizes.begin(), middle, sizes.end());
+            int64_t frame = frames[static_cast<size_t>(i)];
+            int64_t beyond = r.size[frame] - *middle;
+            if (4 * beyond > *middle) excess[static_cast<size_t>(frame)] = beyond;
+        }
+    }
+    return excess;
 }
 
 int64_t nearest_non_keyframe(const SampleRequest& r, int64_t sample, int64_t begin, int64_t end) {
@@ -97,13 +129,17 @@ SampledFrames sample_frames(const SampleRequest& r) {
     if (base.empty()) base = by_count(first, last, r.max_samples);
 
     SampledFrames result{base, first};
-    std::vector<int64_t> costs;
+    std::vector<int64_t> costs, excess;
     if (r.sampling == Sampling::near_keyframes) costs = decode_costs(r);
+    if (r.sampling == Sampling::peaks) excess = packet_excess(r);
     for (size_t i = 0; i < base.size(); ++i) {
         int64_t begin = i == 0 ? first : (base[i - 1] + base[i]) / 2 + 1;
         int64_t end = 1 + (i + 1 == base.size() ? last : (base[i] + base[i + 1]) / 2);
         int64_t& frame = result.frame_ids[i];
-        if (r.sampling == Sampling::peaks) frame = largest_packet(r, frame, begin, end);
+        if (r.sampling == Sampling::peaks) {
+            auto peak = std::max_element(excess.begin() + begin, excess.begin() + end);
+            if (*peak > 0) frame = peak - excess.begin();
+        }
         if (r.sampling == Sampling::near_keyframes) {
             frame = std::min_element(costs.begin() + begin, costs.begin() + end) - costs.begin();
         }

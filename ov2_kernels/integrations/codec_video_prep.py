@@ -102,6 +102,8 @@ class PreinferConfig:
             sample_fps=self.sample_fps if self.frame_sampling_mode == "fps" else None,
             avoid_keyframes=self.avoid_keyframes,
             partition="fixed",
+            min_samples=1,
+            score_mode="fused",
             profile="readiness" if self.grouping_mode == "readiness" else "default",
             patch=self.patch,
             max_pixels=self.max_pixels,

@@ -92,7 +92,7 @@ class CodecConfig:
 
     def num_sampled_frames(self) -> int:
         """Frames that are looked at, where the video has as many."""
-        return self.target_canvas // self.images_per_group * self.group_size
+        return self.tokenizer_config().max_samples
 
     def tokenizer_config(self) -> settings.CodecConfig:
         """The settings of :func:`ov2_kernels.tokenize_video` that these stand for."""

@@ -1,4 +1,4 @@
-"""One score per block from what changed since the sample before (algorithm, section 6)."""
+"""One score per block from what changed since the sample and since the frame before (algorithm, section 6)."""
 
 from __future__ import annotations
 
@@ -9,35 +9,65 @@ import numpy as np
 from ..media import Array
 
 #: Differences of so many grey levels are coding noise.
-DEAD_ZONE = 4
-#: The score of a change as large as its place's mean; twice that is full marks.
-USUAL = 32767
+DEAD_ZONE = 2
+#: The score of a change as large as its place's mean; eight times that is full marks.
+USUAL = 8191
+#: By so many pixels at most, and a quarter of the picture's side, a camera is followed from sample to sample.
+REACH = 16
 
 
-def change_scores(luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:
-    """Scores the blocks by how much more they changed, since the sample before, than their place does otherwise.
+def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:
+    """Scores the blocks by how much more they changed, since the sample and the frame before, than their place does.
 
-    ``luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]``. Returns int32 ``[N, hb, wb]``, at most 65535,
-    zero in each group's first sample. Source: algorithm, section 6.
+    ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]``. Returns int32 ``[N, hb, wb]``,
+    at most 65535, zero in each group's first sample. Source: algorithm, section 6.
     """
     n, height, width = luma.shape
     block = 2 * patch
     scores = np.zeros((n, height // block, width // block), dtype=np.int64)
-    floor = block * block // 4
+    floor = block * block // 16
     for first, end in itertools.pairwise(group_edges):
         if end - first < 2:
             continue
-        change = np.stack([_change(luma[i], luma[i - 1], block) for i in range(first + 1, end)])
+        change = np.stack([_change(luma[i], luma[i - 1], prev_luma[i], block) for i in range(first + 1, end)])
         usual = floor + change.sum(axis=0) // len(change)
         scores[first + 1 : end] = np.minimum(change * USUAL // usual, 65535)
     return scores.astype(np.int32)
 
 
-def _change(luma: Array, before: Array, block: int) -> Array:
+def camera_shift(luma: Array, before: Array) -> tuple[int, int]:
+    """How far down and right in ``before`` lies what ``luma`` shows, both uint8 ``[H, W]``, by row and column sums.
+
+    Source: algorithm, section 6.
+    """
+    return _axis_shift(luma, before, 1), _axis_shift(luma, before, 0)
+
+
+def _axis_shift(luma: Array, before: Array, axis: int) -> int:
+    here, there = (plane.sum(axis=axis, dtype=np.int64) for plane in (luma, before))
+    side = len(here)
+    reach = min(REACH, side // 4)
+    middle = here[reach : side - reach]
+
+    def cost(shift: int) -> int:
+        return int(np.abs(middle - there[reach + shift : side - reach + shift]).sum())
+
+    best = min(range(-reach, reach + 1), key=lambda shift: (cost(shift), abs(shift), shift))
+    return best if 2 * cost(best) < cost(0) else 0
+
+
+def _change(luma: Array, before: Array, prev_luma: Array, block: int) -> Array:
     """Grey levels beyond the dead zone, summed over each block; less the median of the frame's blocks."""
-    difference = np.abs(luma.astype(np.int64) - before)
-    beyond = np.maximum(difference - DEAD_ZONE, 0)
     height, width = luma.shape
-    sums = beyond.reshape(height // block, block, width // block, block).sum(axis=(1, 3))
+    dy, dx = camera_shift(luma, before)
+    rows, columns = np.clip(np.arange(height) + dy, 0, height - 1), np.clip(np.arange(width) + dx, 0, width - 1)
+    since_sample = np.minimum(_beyond(luma, before, block), _beyond(luma, before[rows][:, columns], block))
+    sums = since_sample + _beyond(luma, prev_luma, block)
     median = np.sort(sums, axis=None)[(sums.size - 1) // 2]
     return np.asarray(np.maximum(sums - median, 0))
+
+
+def _beyond(luma: Array, other: Array, block: int) -> Array:
+    height, width = luma.shape
+    beyond = np.maximum(np.abs(luma.astype(np.int64) - other) - DEAD_ZONE, 0)
+    return np.asarray(beyond.reshape(height // block, block, width // block, block).sum(axis=(1, 3)))

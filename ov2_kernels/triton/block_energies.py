@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .bytes import add_byte_distances, permute_bytes
+from .bytes import add_byte_distances, permute_bytes, places_beyond
 from .launch import ceil_div, kernel, words
 
 VECTOR_LIMIT = tl.constexpr(2047)
@@ -120,19 +120,6 @@ def motion_medians(motion, medians, cells, CHUNK: tl.constexpr, SAMPLE: tl.const
     tl.store(medians + 2 * frame + 1, low_y)
 
 
-@triton.jit
-def _taps(x, first, last):
-    """Where in two words stand the four pixels from ``x`` on, and the four from ``x + 1`` on, as hex digits.
-
-    Columns beyond the picture, which begins at ``first`` and ends at ``last``, are its outermost.
-    """
-    these = tl.minimum(tl.maximum(x, first), last)
-    for i in tl.static_range(1, 4):
-        these |= tl.minimum(tl.maximum(x + i, first), last) << (4 * i)
-    next_ones = (these >> 4) | (tl.minimum(tl.maximum(x + 4, first), last) << 12)
-    return these.to(tl.uint32), next_ones.to(tl.uint32)
-
-
 @kernel(
     types={
         "luma": "*i32",
@@ -209,7 +196,7 @@ def energies(
             x = 4 * cell_x + (vx >> 2)
             y = 4 * cell_y + (vy >> 2)
             column = tl.minimum(tl.maximum(x >> 2, 0), tl.maximum(words_per_row - 2, 0))
-            these, next_ones = _taps(x - 4 * column, -4 * column, 4 * (words_per_row - column) - 1)
+            these, next_ones = places_beyond(x - 4 * column, -4 * column, 4 * (words_per_row - column) - 1)
             pixels = luma_frame + (4 * cell_y * words_per_row + cell_x)
             prev_column = prev_frame + column
             # All that a cell needs is asked for before any of it is waited for.

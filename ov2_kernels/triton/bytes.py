@@ -55,3 +55,16 @@ def add_byte_distances(a, b, total, PTX: tl.constexpr):
         difference = ((a >> (8 * i)) & 0xFF).to(tl.int32) - ((b >> (8 * i)) & 0xFF).to(tl.int32)
         total += tl.abs(difference).to(tl.uint32)
     return total
+
+
+@triton.jit
+def places_beyond(x, first, last):
+    """Where in two words stand the four bytes from ``x`` on, and the four from ``x + 1`` on, for ``permute_bytes``.
+
+    Those beyond the row, which begins at ``first`` and ends at ``last``, are its outermost.
+    """
+    these = tl.minimum(tl.maximum(x, first), last)
+    for i in tl.static_range(1, 4):
+        these |= tl.minimum(tl.maximum(x + i, first), last) << (4 * i)
+    next_ones = (these >> 4) | (tl.minimum(tl.maximum(x + 4, first), last) << 12)
+    return these.to(tl.uint32), next_ones.to(tl.uint32)

@@ -1,53 +1,132 @@
-"""One score per block from what changed since the sample before (algorithm, section 6)."""
+"""One score per block from what changed since the sample and since the frame before (algorithm, section 6)."""
 
 from __future__ import annotations
 
 import torch
+import triton
 import triton.language as tl
 
-from .bytes import add_byte_distances, byte_distances
+from .bytes import add_byte_distances, byte_distances, permute_bytes, places_beyond
 from .launch import ceil_div, kernel, send_edges, words
 from .order_statistic import order_statistic
 
-DEAD_ZONE = tl.constexpr(4)
-USUAL = tl.constexpr(32767)
+DEAD_ZONE = tl.constexpr(2)
+USUAL = tl.constexpr(8191)
+REACH = tl.constexpr(16)
 
 
-def change_scores(luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int = 14, threads: int = 1) -> torch.Tensor:
-    """Scores the blocks by how much more they changed, since the sample before, than their place does otherwise.
+def change_scores(
+    luma: torch.Tensor, prev_luma: torch.Tensor, group_edges: torch.Tensor, *, patch: int = 14, threads: int = 1
+) -> torch.Tensor:
+    """Scores the blocks by how much more they changed, since the sample and the frame before, than their place does.
 
-    ``luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]`` on any device. Returns int32 ``[N, hb, wb]``,
-    at most 65535, zero in each group's first sample. Source: algorithm, section 6.
+    ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]`` on any device. Returns int32
+    ``[N, hb, wb]``, at most 65535, zero in each group's first sample. Source: algorithm, section 6.
     """
     n, height, width = luma.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
     edges = send_edges(group_edges, luma.device)
-    luma = words(luma)
+    luma, prev = words(luma), words(prev_luma)
+    pixels = luma.view(torch.uint8)
     changes = luma.new_empty((n, hb, wb))
     scores = torch.empty_like(changes)
-    measure_changes((ceil_div(n * hb * wb, 32),), luma, changes, n * hb * wb, height, width, patch, BLOCKS=32, WORDS=8)
+    profiles, shifts = luma.new_empty((n, height + width)), luma.new_empty((n, 2))
+    total = n * hb * wb
+    sum_profiles((n, ceil_div(height, 32) + ceil_div(width, 32)), pixels, profiles, height, width, LINES=32, LANES=32)
+    find_shifts((n, 2), profiles, shifts, height, width, CHUNK=128)
+    planes = (luma, prev, shifts, changes)
+    measure_changes((ceil_div(total, 16),), *planes, total, height, width, patch, BLOCKS=16, WORDS=8)
     lift_by_median((n,), changes, scores, hb * wb, CHUNK=256)
-    relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch, CHUNK=32)
+    relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch // 4, CHUNK=32)
     return scores
+
+
+@kernel(
+    types={"pixels": "*u8", "profiles": "*i32", "height": "i32", "width": "i32"},
+    variants=({"LINES": 32, "LANES": 32},),
+)
+def sum_profiles(pixels, profiles, height, width, LINES: tl.constexpr, LANES: tl.constexpr):
+    """Sums of a frame's rows, then of its columns: a program for ``LINES`` of either."""
+    of_rows = (height + LINES - 1) // LINES
+    rows = tl.program_id(1) < of_rows
+    chunk = tl.where(rows, tl.program_id(1), tl.program_id(1) - of_rows)
+    count = tl.where(rows, height, width)
+    length = tl.where(rows, width, height)
+    step = tl.where(rows, 1, width)
+    line = chunk * LINES + tl.arange(0, LINES)
+    first = pixels + tl.program_id(0).to(tl.int64) * (height * width) + line[:, None] * tl.where(rows, width, 1)
+    lane = tl.arange(0, LANES)[None, :]
+    sums = tl.zeros([LINES, LANES], tl.int32)
+    for start in range(0, length, LANES):
+        live = (line < count)[:, None] & (start + lane < length)
+        sums += tl.load(first + (start + lane) * step, mask=live, other=0).to(tl.int32)
+    out = profiles + tl.program_id(0).to(tl.int64) * (height + width) + tl.where(rows, 0, height)
+    tl.store(out + line, tl.sum(sums, 1), mask=line < count)
+
+
+@triton.jit
+def _cost(here, there, shift, reach, side, CHUNK: tl.constexpr):
+    lane = tl.arange(0, CHUNK)
+    costs = tl.zeros([CHUNK], tl.int64)
+    for start in range(reach, side - reach, CHUNK):
+        at = start + lane
+        live = at < side - reach
+        difference = tl.load(here + at, mask=live, other=0) - tl.load(there + at + shift, mask=live, other=0)
+        costs += tl.abs(difference)
+    return tl.sum(costs, 0)
+
+
+@kernel(
+    types={"profiles": "*i32", "shifts": "*i32", "height": "i32", "width": "i32"},
+    variants=({"CHUNK": 128},),
+)
+def find_shifts(profiles, shifts, height, width, CHUNK: tl.constexpr):
+    """How far down and right in the sample before lies what a frame shows: a program per frame and axis."""
+    frame, axis = tl.program_id(0), tl.program_id(1)
+    side = tl.where(axis == 0, height, width)
+    reach = tl.minimum(REACH, side // 4)
+    offset = tl.where(axis == 0, 0, height)
+    here = profiles + frame.to(tl.int64) * (height + width) + offset
+    there = profiles + tl.maximum(frame - 1, 0).to(tl.int64) * (height + width) + offset
+    unmoved = _cost(here, there, 0, reach, side, CHUNK)
+    least = unmoved
+    best = reach * 0
+    for i in range(1, 2 * reach + 1):
+        shift = tl.where(i % 2 == 0, i // 2, -((i + 1) // 2))
+        cost = _cost(here, there, shift, reach, side, CHUNK)
+        best = tl.where(cost < least, shift, best)
+        least = tl.minimum(cost, least)
+    tl.store(shifts + 2 * frame + axis, tl.where(2 * least < unmoved, best, 0))
 
 
 @kernel(
     types={
         "luma": "*i32",
+        "prev": "*i32",
+        "shifts": "*i32",
         "changes": "*i32",
         "total": "i32",
         "height": "i32",
         "width": "i32",
         "patch": "i32",
     },
-    variants=({"BLOCKS": 32, "WORDS": 8},),
-    threads=64,
+    variants=({"BLOCKS": 16, "WORDS": 8},),
     knows_ptx=True,
 )
 def measure_changes(
-    luma, changes, total, height, width, patch, BLOCKS: tl.constexpr, WORDS: tl.constexpr, PTX: tl.constexpr
+    luma,
+    prev,
+    shifts,
+    changes,
+    total,
+    height,
+    width,
+    patch,
+    BLOCKS: tl.constexpr,
+    WORDS: tl.constexpr,
+    PTX: tl.constexpr,
 ):
-    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, against the frame before; a lane takes words of four.
+    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, since sample and frame before; a lane takes words of four.
 
     What a distance ``d`` exceeds ``z`` by is ``(|d - z| + d - z) / 2``, so the sums of ``d`` and ``|d - z|`` are taken.
     """
@@ -58,32 +137,58 @@ def measure_changes(
     in_range = block < total
     frame = tl.where(in_range, block // blocks, 0)
     index = tl.where(in_range, block - frame * blocks, 0)
-    here = luma + (frame.to(tl.int64) * (height * words_per_row))[:, None]
     # The first frame is compared with itself: it opens a group, whose changes count nowhere.
-    before = luma + (tl.maximum(frame - 1, 0).to(tl.int64) * (height * words_per_row))[:, None]
+    earlier = tl.maximum(frame - 1, 0)
+    size = height * words_per_row
+    here = luma + (frame.to(tl.int64) * size)[:, None]
+    before = luma + (earlier.to(tl.int64) * size)[:, None]
+    shown = prev + (frame.to(tl.int64) * size)[:, None]
+    down = tl.load(shifts + 2 * frame)[:, None]
+    right = tl.load(shifts + 2 * frame + 1)[:, None]
     side = patch // 2
-    corner = (index // wb * (2 * patch) * words_per_row + index % wb * side)[:, None]
+    first_row = (index // wb * (2 * patch))[:, None]
     lane = tl.arange(0, WORDS)[None, :]
     zone = tl.full([BLOCKS, WORDS], DEAD_ZONE * 0x01010101, tl.uint32)
     nothing = tl.zeros([BLOCKS, WORDS], tl.uint32)
-    twice = nothing
-    for row in range(0, 2 * patch, 4):
-        for start in range(0, side, WORDS):
-            live = in_range[:, None] & (start + lane < side)
-            place = corner + row * words_per_row + start + lane
-            new, old = (), ()
-            for j in tl.static_range(4):
-                at = place + j * words_per_row
-                new += (tl.load(here + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
-                old += (tl.load(before + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
-            for j in tl.static_range(4):
-                distances = byte_distances(new[j], old[j], PTX)
-                twice = add_byte_distances(distances, zone, twice, PTX)
-                twice = add_byte_distances(distances, nothing, twice, PTX)
-    # Lanes past a block's side saw equal pixels, like any that do not change: each of them added the dead zone.
-    seen = 4 * DEAD_ZONE * (2 * patch) * WORDS * ((side + WORDS - 1) // WORDS)
-    sums = tl.sum(twice.to(tl.int32), 1)
-    tl.store(changes + block, (sums - seen) >> 1, mask=in_range)
+    # Twice the levels beyond the zone, and once the zone itself, for each pixel.
+    unmoved = nothing
+    followed = nothing
+    since_frame = nothing
+    for start in range(0, side, WORDS):
+        live = in_range[:, None] & (start + lane < side)
+        column = (index % wb * side)[:, None] + start + lane
+        # Where the camera's shift puts these pixels in the sample before: bytes of two words.
+        x = 4 * column + right
+        moved = tl.minimum(tl.maximum(x >> 2, 0), tl.maximum(words_per_row - 2, 0))
+        places, _ = places_beyond(x - 4 * moved, -4 * moved, 4 * (words_per_row - moved) - 1)
+        for row in range(0, 2 * patch, 2):
+            a, b, c, d, e = (), (), (), (), ()
+            for j in tl.static_range(2):
+                y = first_row + row + j
+                at = y * words_per_row + column
+                there = tl.minimum(tl.maximum(y + down, 0), height - 1) * words_per_row + moved
+                a += (tl.load(here + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                b += (tl.load(before + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                c += (tl.load(shown + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                d += (tl.load(before + there, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                rest = tl.load(before + there + 1, mask=live & (moved < words_per_row - 1), other=0)
+                e += (rest.to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+            for j in tl.static_range(2):
+                unmoved = _add_beyond(a[j], b[j], zone, nothing, unmoved, PTX)
+                followed = _add_beyond(a[j], permute_bytes(d[j], e[j], places, PTX), zone, nothing, followed, PTX)
+                since_frame = _add_beyond(a[j], c[j], zone, nothing, since_frame, PTX)
+    # Lanes past a block's side saw equal pixels, and each of those added the zone like any other.
+    zones = 4 * DEAD_ZONE * (2 * patch) * WORDS * ((side + WORDS - 1) // WORDS)
+    since_sample = tl.minimum(tl.sum(unmoved.to(tl.int32), 1), tl.sum(followed.to(tl.int32), 1))
+    changed = ((since_sample - zones) >> 1) + ((tl.sum(since_frame.to(tl.int32), 1) - zones) >> 1)
+    tl.store(changes + block, changed, mask=in_range)
+
+
+@triton.jit
+def _add_beyond(a, b, zone, nothing, twice, PTX: tl.constexpr):
+    """Adds ``d + |d - zone|`` for the distance ``d`` of each two bytes."""
+    distances = byte_distances(a, b, PTX)
+    return add_byte_distances(distances, nothing, add_byte_distances(distances, zone, twice, PTX), PTX)
 
 
 @kernel(types={"changes": "*i32", "scores": "*i32", "blocks": "i32"}, variants=({"CHUNK": 256},))

@@ -119,16 +119,16 @@ def gather_patches(
                 half = tl.load(
                     at + (k // 2 * patch * row + k % 2 * (3 * patch // 2) + i), mask=pair < readable, other=0
                 )
-                halves += (half.to(tl.int32),)  # type: ignore[assignment]
+                halves += (half.to(tl.int32),)
         # In memory: red, green, blue, red, green, blue; the low byte of a half comes first.
         pairs: tuple[tl.tensor, ...] = ()
         for k in tl.static_range(4):
             a = halves[3 * k]
             b = halves[3 * k + 1]
             c = halves[3 * k + 2]
-            pairs += (_pair(table, a & 255, (b >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
-            pairs += (_pair(table + 256, (a >> 8) & 255, c & 255, values.dtype.element_ty),)  # type: ignore[assignment]
-            pairs += (_pair(table + 512, b & 255, (c >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
+            pairs += (_pair(table, a & 255, (b >> 8) & 255, values.dtype.element_ty),)
+            pairs += (_pair(table + 256, (a >> 8) & 255, c & 255, values.dtype.element_ty),)
+            pairs += (_pair(table + 512, b & 255, (c >> 8) & 255, values.dtype.element_ty),)
         for i in tl.static_range(12):
             tl.store(values + (i * plane + pair), pairs[i], mask=live)
 
