@@ -61,10 +61,12 @@ def work(
         "energies": Work(n * (2 * height * width + 4 * cells + 8 + 8 * blocks), chunks(n * blocks, 16), PATCH // 2),
         "share_bits": Work(n * (12 * blocks + 8), n, chunks(blocks, 256)),
         "sum_profiles": Work(
-            n * (height * width + 4 * (height + width)), n * (chunks(height, 32) + chunks(width, 32)), chunks(width, 32)
+            n * (height * width + 4 * (height + width)),
+            n * (chunks(height, 32) + chunks(width, 128)),
+            chunks(height, 32),
         ),
         "find_shifts": Work(n * (4 * (height + width) + 8), 2 * n, 33 * chunks(width, 128)),
-        "measure_changes": Work(n * (2 * height * width + 4 * blocks), chunks(n * blocks, 16), PATCH // 2),
+        "measure_changes": Work(n * (2 * height * width + 4 * blocks), chunks(n * blocks, 8), PATCH),
         "lift_by_median": Work(8 * n * blocks, n, SCALE_PASSES * chunks(blocks, 256)),
         "relate_to_place": Work(8 * n * blocks, groups * chunks(blocks, 32), 2 * GROUP_SIZE),
         "group_scales": Work(16 * candidates, 3 * groups, SCALE_PASSES),

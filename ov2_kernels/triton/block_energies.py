@@ -134,6 +134,7 @@ def motion_medians(motion, medians, cells, CHUNK: tl.constexpr, SAMPLE: tl.const
         "patch": "i32",
     },
     variants=({"BLOCKS": 16, "CELLS": 8},),
+    threads=64,
     knows_ptx=True,
 )
 def energies(

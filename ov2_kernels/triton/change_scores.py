@@ -27,41 +27,53 @@ def change_scores(
     hb, wb = height // (2 * patch), width // (2 * patch)
     edges = send_edges(group_edges, luma.device)
     luma, prev = words(luma), words(prev_luma)
-    pixels = luma.view(torch.uint8)
     changes = luma.new_empty((n, hb, wb))
     scores = torch.empty_like(changes)
     profiles, shifts = luma.new_empty((n, height + width)), luma.new_empty((n, 2))
     total = n * hb * wb
-    sum_profiles((n, ceil_div(height, 32) + ceil_div(width, 32)), pixels, profiles, height, width, LINES=32, LANES=32)
+    sum_profiles((n, ceil_div(height, 32) + ceil_div(width, 128)), luma, profiles, height, width, LINES=32, WORDS=32)
     find_shifts((n, 2), profiles, shifts, height, width, CHUNK=128)
     planes = (luma, prev, shifts, changes)
-    measure_changes((ceil_div(total, 16),), *planes, total, height, width, patch, BLOCKS=16, WORDS=8)
+    measure_changes((ceil_div(total, 8),), *planes, total, height, width, patch, BLOCKS=8, WORDS=8)
     lift_by_median((n,), changes, scores, hb * wb, CHUNK=256)
     relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch // 4, CHUNK=32)
     return scores
 
 
 @kernel(
-    types={"pixels": "*u8", "profiles": "*i32", "height": "i32", "width": "i32"},
-    variants=({"LINES": 32, "LANES": 32},),
+    types={"luma": "*i32", "profiles": "*i32", "height": "i32", "width": "i32"},
+    variants=({"LINES": 32, "WORDS": 32},),
+    knows_ptx=True,
 )
-def sum_profiles(pixels, profiles, height, width, LINES: tl.constexpr, LANES: tl.constexpr):
-    """Sums of a frame's rows, then of its columns: a program for ``LINES`` of either."""
+def sum_profiles(luma, profiles, height, width, LINES: tl.constexpr, WORDS: tl.constexpr, PTX: tl.constexpr):
+    """Sums of a frame's rows, then of its columns: a program for ``LINES`` rows, or for ``4 * WORDS`` columns."""
+    frame = tl.program_id(0).to(tl.int64)
+    words_per_row = width // 4
+    luma += frame * (height * words_per_row)
+    profiles += frame * (height + width)
     of_rows = (height + LINES - 1) // LINES
-    rows = tl.program_id(1) < of_rows
-    chunk = tl.where(rows, tl.program_id(1), tl.program_id(1) - of_rows)
-    count = tl.where(rows, height, width)
-    length = tl.where(rows, width, height)
-    step = tl.where(rows, 1, width)
-    line = chunk * LINES + tl.arange(0, LINES)
-    first = pixels + tl.program_id(0).to(tl.int64) * (height * width) + line[:, None] * tl.where(rows, width, 1)
-    lane = tl.arange(0, LANES)[None, :]
-    sums = tl.zeros([LINES, LANES], tl.int32)
-    for start in range(0, length, LANES):
-        live = (line < count)[:, None] & (start + lane < length)
-        sums += tl.load(first + (start + lane) * step, mask=live, other=0).to(tl.int32)
-    out = profiles + tl.program_id(0).to(tl.int64) * (height + width) + tl.where(rows, 0, height)
-    tl.store(out + line, tl.sum(sums, 1), mask=line < count)
+    line = tl.arange(0, LINES)
+    lane = tl.arange(0, WORDS)
+    nothing = tl.zeros([LINES, WORDS], tl.uint32)
+    if tl.program_id(1) < of_rows:
+        y = tl.program_id(1) * LINES + line
+        sums = nothing
+        for start in range(0, words_per_row, WORDS):
+            live = (y < height)[:, None] & (start + lane < words_per_row)[None, :]
+            word = tl.load(luma + (y[:, None] * words_per_row + (start + lane)[None, :]), mask=live, other=0)
+            sums = add_byte_distances(word.to(tl.uint32, bitcast=True), nothing, sums, PTX)
+        tl.store(profiles + y, tl.sum(sums.to(tl.int32), 1), mask=y < height)
+    else:
+        x = (tl.program_id(1) - of_rows) * WORDS + lane
+        columns = (nothing, nothing, nothing, nothing)
+        for start in range(0, height, LINES):
+            live = (start + line < height)[:, None] & (x < words_per_row)[None, :]
+            word = tl.load(luma + ((start + line)[:, None] * words_per_row + x[None, :]), mask=live, other=0)
+            word = word.to(tl.uint32, bitcast=True)
+            first, second = columns[0] + (word & 255), columns[1] + ((word >> 8) & 255)
+            columns = (first, second, columns[2] + ((word >> 16) & 255), columns[3] + (word >> 24))
+        for i in tl.static_range(4):
+            tl.store(profiles + height + 4 * x + i, tl.sum(columns[i].to(tl.int32), 0), mask=x < words_per_row)
 
 
 @triton.jit
@@ -79,6 +91,7 @@ def _cost(here, there, shift, reach, side, CHUNK: tl.constexpr):
 @kernel(
     types={"profiles": "*i32", "shifts": "*i32", "height": "i32", "width": "i32"},
     variants=({"CHUNK": 128},),
+    threads=32,
 )
 def find_shifts(profiles, shifts, height, width, CHUNK: tl.constexpr):
     """How far down and right in the sample before lies what a frame shows: a program per frame and axis."""
@@ -110,7 +123,8 @@ def find_shifts(profiles, shifts, height, width, CHUNK: tl.constexpr):
         "width": "i32",
         "patch": "i32",
     },
-    variants=({"BLOCKS": 16, "WORDS": 8},),
+    variants=({"BLOCKS": 8, "WORDS": 8},),
+    threads=32,
     knows_ptx=True,
 )
 def measure_changes(

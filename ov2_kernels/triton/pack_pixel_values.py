@@ -113,22 +113,22 @@ def gather_patches(
         live = pair < plane
         y = pair // (patch // 2)
         at = frames + (y * row + 3 * (pair - y * (patch // 2)))
-        halves: tuple[tl.tensor, ...] = ()
+        halves = ()
         for k in tl.static_range(4):
             for i in tl.static_range(3):
                 half = tl.load(
                     at + (k // 2 * patch * row + k % 2 * (3 * patch // 2) + i), mask=pair < readable, other=0
                 )
-                halves += (half.to(tl.int32),)
+                halves += (half.to(tl.int32),)  # type: ignore[assignment]
         # In memory: red, green, blue, red, green, blue; the low byte of a half comes first.
-        pairs: tuple[tl.tensor, ...] = ()
+        pairs = ()
         for k in tl.static_range(4):
-            a = halves[3 * k]
-            b = halves[3 * k + 1]
-            c = halves[3 * k + 2]
-            pairs += (_pair(table, a & 255, (b >> 8) & 255, values.dtype.element_ty),)
-            pairs += (_pair(table + 256, (a >> 8) & 255, c & 255, values.dtype.element_ty),)
-            pairs += (_pair(table + 512, b & 255, (c >> 8) & 255, values.dtype.element_ty),)
+            a = halves[3 * k]  # type: ignore[var-annotated]
+            b = halves[3 * k + 1]  # type: ignore[var-annotated]
+            c = halves[3 * k + 2]  # type: ignore[var-annotated]
+            pairs += (_pair(table, a & 255, (b >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
+            pairs += (_pair(table + 256, (a >> 8) & 255, c & 255, values.dtype.element_ty),)  # type: ignore[assignment]
+            pairs += (_pair(table + 512, b & 255, (c >> 8) & 255, values.dtype.element_ty),)  # type: ignore[assignment]
         for i in tl.static_range(12):
             tl.store(values + (i * plane + pair), pairs[i], mask=live)
 
