@@ -149,7 +149,7 @@ def test_on_cuda_edges_sent_ahead_serve_all_stages_and_nothing_waits(monkeypatch
             unknown = np.zeros(9, dtype=bool)
             merge = device_module.send_plan("cuda", array, np.zeros((9, 2, 3), dtype=np.int64), unknown, "auto")
         assert merge(edges) is edges
-        for stream.cuda_stream, uploads in ((1, []), (2, 3 * ["_to_copy"])):
+        for stream.cuda_stream, uploads in ((1, []), (2, 2 * ["_to_copy"])):
             counter.clear()
             with counter:
                 values = run_pipeline(pretended, edges)
