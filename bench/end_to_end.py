@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import PEERS, Peer, prepare
-from processes import Finished, limit_processors, processor_model, run_child, run_interruptible
+from processes import Finished, limit_processors, processor_model, python_command, run_child, run_interruptible
 from report import clip_report, goals_report
 
 BENCH = Path(__file__).resolve().parent
@@ -99,7 +99,7 @@ def our_contestants(threads: int) -> list[Contestant]:
         Contestant(
             "ours",
             "ov2_kernels, canvases in memory",
-            lambda clip, directory: [sys.executable, "-c", MEMORY_CODE, clip, str(threads)],
+            lambda clip, directory: python_command(MEMORY_CODE, clip, str(threads)),
         ),
         Contestant(
             "ours-assets", "ov2_kernels, JPEG assets written", lambda clip, out: assets_command(clip, out, threads)
@@ -112,7 +112,7 @@ def assets_command(clip: str, directory: str, threads: int) -> list[str]:
     program = Path(sys.executable).with_name("ov2-kernels")
     if program.exists() and importlib.util.find_spec("ov2_kernels.cli"):
         return [str(program), "tokenize", clip, "-o", directory, "--threads", str(threads)]
-    return [sys.executable, "-c", ASSETS_CODE, clip, str(threads), directory]
+    return python_command(ASSETS_CODE, clip, str(threads), directory)
 
 
 def peer_contestant(peer: Peer, environment: Path) -> Contestant:

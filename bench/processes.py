@@ -41,6 +41,11 @@ class Finished:
         return f"exit status {self.status}: {last}"
 
 
+def python_command(code: str, *arguments: str) -> list[str]:
+    """A command that runs code in this Python with the package that is installed, wherever the caller stands."""
+    return [sys.executable, "-c", f"import sys\nsys.path.remove('')\n{code}", *arguments]
+
+
 def run_child(command: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> Finished:
     """Runs a command to its end and measures it; kills it and its descendants after ``timeout`` seconds.
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from end_to_end import assets_command
-from processes import limit_processors, run_child, run_interruptible
+from processes import limit_processors, python_command, run_child, run_interruptible
 from report import align
 
 GOAL = 0.25
@@ -59,7 +59,7 @@ def measure(options: argparse.Namespace) -> int:
     clips: dict[str, list[tuple[float, float]]] = {clip: [] for clip in options.clips}
     for _ in range(options.repeats):
         for name, code in PARTS.items():
-            parts[name].append(run_child([sys.executable, "-c", code], timeout=60).seconds)
+            parts[name].append(run_child(python_command(code), timeout=60).seconds)
         for clip, rounds in clips.items():
             rounds.append(seconds_around(clip, options.threads))
     table = [("clip", "", "process s", "stages s", "around s", "goal")]
