@@ -53,7 +53,7 @@ def test_without_threads(monkeypatch):
 
 
 def test_bits_are_read_while_pictures_are(real_clip, monkeypatch):
-    expected = tokenize_video(real_clip, threads=1)
+    expected = tokenize_video(real_clip, threads=1, score_mode="fused")
     reading = threading.Event()
     exact_bits, read_samples = bits.exact_bits, ops.read_samples
 
@@ -67,7 +67,7 @@ def test_bits_are_read_while_pictures_are(real_clip, monkeypatch):
 
     monkeypatch.setattr(bits, "exact_bits", wait)
     monkeypatch.setattr(ops, "read_samples", read)
-    tokens = tokenize_video(real_clip, threads=2)
+    tokens = tokenize_video(real_clip, threads=2, score_mode="fused")
     np.testing.assert_array_equal(tokens.canvases, expected.canvases)
     np.testing.assert_array_equal(tokens.src_patch_position, expected.src_patch_position)
     assert tokens.bits_source == "exact"
@@ -85,4 +85,4 @@ def test_which_error_is_raised(real_clip, monkeypatch, both):
     if both:
         monkeypatch.setattr(ops, "read_samples", fail("of pictures"))
     with pytest.raises(DamagedVideoError, match="of pictures" if both else "of bits"):
-        tokenize_video(real_clip, threads=2)
+        tokenize_video(real_clip, threads=2, score_mode="fused")
