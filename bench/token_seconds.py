@@ -17,7 +17,7 @@ from event_peers import peer_blocks
 from peers import PEERS, prepare
 from report import align
 
-SHOWN = ("default", "dense", "change", "uniform sampling", "bits")
+SHOWN = ("default", "dense", "fused", "uniform sampling", "bits")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
