@@ -34,7 +34,9 @@ asked: dict[str, str] = {}
 
 
 def warm_up(self: launch.Kernel, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
-    compiled = self.function.warmup(*arguments, grid=grid, **constants, **self.options(TARGETS[sys.argv[1]].warp_size))
+    target = TARGETS[sys.argv[1]]
+    told = {**constants, **self.about(target.backend), **self.options(target.warp_size)}
+    compiled = self.function.warmup(*arguments, grid=grid, **told)
     asked[compiled.asm["ptx" if "ptx" in compiled.asm else "amdgcn"]] = f"{self.name} {constants}"
 
 
