@@ -22,12 +22,9 @@ def _command(module: str) -> int:
     """The ``main`` of a module, in a process that does nothing else."""
     # Nothing here does linear algebra, and NumPy's library for it would start threads that spin for a while.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # What is imported stays, so to look for garbage among it every 700 objects is a tenth of the start, and at the end
-    # the system frees it quicker.
+    # What is imported stays, so to look for garbage among it every 700 objects is a tenth of the start.
     gc.set_threshold(50_000)
-    status = int(importlib.import_module(module).main())
-    gc.freeze()
-    return status
+    return int(importlib.import_module(module).main())
 
 
 if __name__ == "__main__":

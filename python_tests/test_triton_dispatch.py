@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from ov2_kernels import BackendUnavailableError, ops
@@ -252,3 +256,12 @@ import numpy as np
 print(compiled(*map(torch.from_numpy, ({PLANES})))[2].item())
 """
     assert run_apart(code).split() == [str(8 * 256)]
+
+
+def test_the_command_leaves_no_complaints_of_its_libraries():
+    """Triton's bindings tell on stderr what is still there at the end."""
+    command = [sys.executable, "-m", "ov2_kernels", "doctor"]
+    home = os.path.dirname(os.path.dirname(ops.__file__))
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "triton" in done.stdout
