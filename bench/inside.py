@@ -35,7 +35,9 @@ def floor(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
 
     config = CodecConfig(sampling=sampling)
     info = ops.probe(clip)
-    samples, _ = ops.sample_frames(info, max_samples=config.max_samples, sampling=config.sampling)
+    samples, _ = ops.sample_frames(
+        info, max_samples=config.max_samples(float(info.times[-1])), sampling=config.sampling
+    )
     needed = np.zeros(info.frames, dtype=bool)
     needed[info.decode_index[samples]] = True
     needed[info.decode_index[np.maximum(samples - 1, 0)]] = True

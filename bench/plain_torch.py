@@ -57,15 +57,29 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
     columns = (torch.arange(width, device=luma.device) + _shifts(wide.sum(1))[:, None]).clamp(0, width - 1)
     followed = before.gather(1, rows[:, :, None].expand(-1, -1, width))
     followed = followed.gather(2, columns[:, None, :].expand(-1, height, -1))
-    sums = beyond(before).minimum(beyond(followed)) + beyond(prev_luma[1:].int())
-    median = sums.view(n - 1, -1).median(dim=1).values[:, None, None]
-    change = (sums - median).clamp(min=0)
+
+    def median(sums: Tensor) -> Tensor:
+        return sums.view(n - 1, -1).median(dim=1).values[:, None, None]
+
+    since_sample = beyond(before).minimum(beyond(followed))
+    elsewhere = median(since_sample) >= 8 * (2 * patch) ** 2
+    sums = since_sample * ~elsewhere + beyond(prev_luma[1:].int())
+    change = (sums - median(sums)).clamp(min=0)
+    profiles = torch.cat([wide.sum(2), wide.sum(1)], dim=1)
+    alike = (profiles[2:] - profiles[:-2]).abs().sum(1) < 4 * height * width
+    place = torch.arange(hb, device=luma.device)[:, None] + torch.arange(wb, device=luma.device)
+    every_other = 16382 * (1 - place % 2).int()
     scores = torch.zeros((n, hb, wb), dtype=torch.int32, device=luma.device)
     for first, end in itertools.pairwise(edges):
         if end - first > 1:
             of_group = change[first : end - 1]
             usual = patch * patch // 4 + of_group.sum(0) // len(of_group)
-            scores[first + 1 : end] = (of_group * 8191 // usual).clamp(max=65535).int()
+            related = of_group * 8191 // usual
+            scores[first + 1 : end] = (related.clamp(max=65535) + (related - 65535).clamp(min=0) // 256).int()
+            new = elsewhere[first : end - 1].flatten().clone()
+            new[:-1] &= ~elsewhere[first + 1 : end - 1].flatten()
+            new[1:] &= ~alike[first : end - 2]
+            scores[first + 1 : end][new] = every_other
     return scores
 
 
@@ -101,8 +115,8 @@ def select_blocks(scores: Tensor, edges: list[int], *, images_per_group: int = 4
     blocks = hb * wb
     table = torch.tensor(attenuation_table(blocks), device=scores.device).long()
     flat = scores.view(n, blocks).long()
-    order = flat.sort(dim=1, descending=True, stable=True).indices
-    attenuated = flat * torch.empty_like(flat).scatter_(1, order, table.expand(n, -1)) >> 16
+    ahead = torch.searchsorted(flat.sort(dim=1).values, flat, right=True)
+    attenuated = flat * table[blocks - ahead] >> 16
     every = torch.arange(n * blocks, device=scores.device).view(n, blocks)
     canvases = []
     for first, end in itertools.pairwise(edges):

@@ -206,7 +206,7 @@ class Chooser:
         from . import readiness  # which nothing else needs
 
         config, info = self.config, self.info
-        frame_ids = readiness.readiness_samples(info, config.max_samples, avoid_keyframes=config.avoid_keyframes)
+        frame_ids = readiness.readiness_samples(info, config.max_samples(0), avoid_keyframes=config.avoid_keyframes)
         self.lap("plan")
         rules = readiness.ReadinessRules()
         cost = bits.sample_costs(
@@ -254,9 +254,11 @@ class Chooser:
 
 def plan(info: VideoInfo, config: CodecConfig, backend: str = "auto") -> tuple[Array, Array]:
     """The frames to look at, int64 ``[N]``, and the edges of their groups, int64 ``[groups + 1]``."""
+    begin = max(config.start_time or 0.0, 0.0)
+    end = float(info.times[-1]) if config.end_time is None else min(config.end_time, float(info.times[-1]))
     frame_ids, range_start = ops.sample_frames(
         info,
-        max_samples=config.max_samples,
+        max_samples=config.max_samples(max(end - begin, 0.0)),
         sampling=config.sampling,
         avoid_keyframes=config.avoid_keyframes,
         start_time=config.start_time,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import operator
 import sys
 from collections.abc import Mapping
@@ -25,9 +26,9 @@ _FIXED_WEIGHTS = {"framediff": (0, 256, 0), "motion": (256, 0, 0), "residual": (
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
-    "frames_384": {"target_canvas": 48},
-    "frames_768": {"target_canvas": 96},
-    "dense": {"group_size": 64, "min_samples": 512},
+    "frames_384": {"target_canvas": 48, "min_fps": 0.0},
+    "frames_768": {"target_canvas": 96, "min_fps": 0.0},
+    "dense": {"group_size": 64, "min_samples": 512, "min_fps": 12.0},
 }
 
 
@@ -43,6 +44,7 @@ class CodecConfig(Limits):
     images_per_group: int = setting(4, "canvases per group: one I-canvas, the rest P-canvases")
     group_size: int = setting(32, "samples per group on average")
     min_samples: int = setting(256, "samples at least, however few the canvases, where the video has so many frames")
+    min_fps: float = setting(6.0, "samples a second at least, up to twice min_samples; not with near_keyframes")
     min_group_frames: int = setting(8, "samples in a group at least")
     max_group_frames: int = setting(64, "samples in a group at most, where the budget allows")
     sampling: str = setting("peaks", "which frame of each interval to look at", SAMPLING)
@@ -112,7 +114,7 @@ class CodecConfig(Limits):
             for name in ("start_time", "end_time", "sample_fps"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"profile readiness takes no {name}, got {getattr(self, name)}")
-        for name in ("motion_weight", "residual_weight", "bits_weight"):
+        for name in ("min_fps", "motion_weight", "residual_weight", "bits_weight"):
             self._check_number(name, 0.0)
         given = (self.motion_weight, self.residual_weight, self.bits_weight)
         if max(given) > 128 or not 0 < sum(self.weights) <= 32767:
@@ -150,7 +152,7 @@ class CodecConfig(Limits):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 samples), ``frames_384``, ``frames_768``, ``dense`` (512, same tokens)."""
+        """Settings by name: ``default`` (256 to 512 samples), ``frames_384``, ``frames_768``, ``dense`` (512 to 1024)."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **overrides})
@@ -164,11 +166,13 @@ class CodecConfig(Limits):
         """Groups at most."""
         return self.target_canvas // self.images_per_group
 
-    @property
-    def max_samples(self) -> int:
-        """Samples at most; the readiness profile knows no least number."""
-        least = 1 if self.profile == "readiness" else self.min_samples
-        return max(self.max_groups * self.group_size, least)
+    def max_samples(self, seconds: float) -> int:
+        """Samples at most, of so many seconds of video (section 2); the readiness profile knows no least number."""
+        given = self.max_groups * self.group_size
+        if self.profile == "readiness":
+            return given
+        dense = 0.0 if self.sampling == "near_keyframes" else min(self.min_fps * seconds, 2 * self.min_samples)
+        return max(given, self.min_samples, math.ceil(dense))
 
     @property
     def motion_wanted(self) -> str:

@@ -84,7 +84,7 @@ def energy_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 5), grids: 
 
 @st.composite
 def change_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 3, 11), grids: Any = GRIDS) -> Inputs:
-    """Of ``change_scores``: noise of so many grey levels."""
+    """Of ``change_scores``: noise of so many grey levels, under a camera, and from shot to shot."""
     n, patch, grid = draw(st.sampled_from(samples)), draw(PATCHES), draw(grids)
     shape = (2, n, 2 * patch * grid[0], 2 * patch * grid[1])
     high = draw(st.sampled_from([1, 3, 4, 40, 256]))
@@ -92,6 +92,9 @@ def change_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 3, 11), gri
     if draw(st.booleans()):  # a camera that moves over one picture
         dy, dx = draw(st.integers(-9, 9)), draw(st.integers(-9, 9))
         luma = np.stack([np.roll(prev[0], (i * dy, i * i * dx), (0, 1)) for i in range(n)])
+    if draw(st.booleans()):
+        level = draw(st.lists(st.sampled_from([0, 0, 60, 190]), min_size=n, max_size=n))
+        luma = luma // 4 + np.array(level, np.uint8)[:, None, None]
     return (luma, prev, draw(group_edges(n))), {"patch": patch}
 
 

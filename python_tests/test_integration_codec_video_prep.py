@@ -223,7 +223,7 @@ def test_the_same_from_python(clip_path, tmp_path):
 )
 def test_samples_and_canvases(samples, frames, expected, canvases):
     config = PreinferConfig("v", "o", num_sampled_frames=samples, grouping_mode="fixed").codec_config()
-    assert (min(config.max_samples, frames), config.target_canvas) == (expected, canvases)
+    assert (min(config.max_samples(1000 / 25), frames), config.target_canvas) == (expected, canvases)
 
 
 def test_other_people_s_files_are_left_alone(clip_path, tmp_path, capsys):

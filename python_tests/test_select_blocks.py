@@ -36,8 +36,8 @@ def test_stretches_of_equal_mass_spread_over_time():
 
 
 def test_no_frame_takes_the_whole_budget():
-    scores = np.full((9, 4, 4), 100, np.int32)
-    scores[4] = 130
+    scores = 100 + np.arange(16, dtype=np.int32).reshape(4, 4) + np.zeros((9, 1, 1), np.int32)
+    scores[4] += 30
     chosen = ops.select_blocks(scores, np.array([0, 9]), images_per_group=2)[1] // 16
     assert 4 in chosen
     assert len(np.unique(chosen)) > 4
@@ -46,10 +46,18 @@ def test_no_frame_takes_the_whole_budget():
 def test_a_rank_divides_what_a_frame_gets():
     """Its fourth block counts a quarter, so that slighter things elsewhere come first."""
     scores = np.zeros((9, 4, 4), np.int32)
-    scores[4] = 1000
+    scores[4] = 1000 + np.arange(16).reshape(4, 4)
     scores[[1, 2, 3, 5, 6, 7, 8], 2, 1] = 260
     chosen = ops.select_blocks(scores, np.array([0, 9]), images_per_group=2)[1] // 16
     assert set(chosen) == set(range(1, 9))
+
+
+def test_equal_scores_share_their_rank():
+    scores = np.zeros((9, 4, 4), np.int32)
+    scores[4] = 200
+    scores[[1, 2, 3, 5, 6, 7, 8], 2, 1] = 199
+    chosen = ops.select_blocks(scores, np.array([0, 9]), images_per_group=2)[1] // 16
+    assert set(chosen) == {4}
 
 
 def test_saliency_behind_empty_frames():

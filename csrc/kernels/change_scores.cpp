@@ -15,7 +15,11 @@ namespace {
 constexpr int kDeadZone = 2;
 constexpr int64_t kUsual = 8191;  // the score of a change as large as its place's mean
 constexpr int64_t kFull = 65535;
-constexpr int64_t kReach = 16;  // pixels by which a camera is followed from sample to sample
+constexpr int64_t kBeyondFull = 256;  // what is above grows so many times as slowly
+constexpr int64_t kReach = 16;        // pixels by which a camera is followed from sample to sample
+constexpr int64_t kElsewhere = 8;     // grey levels by which half the blocks of another scene differ
+constexpr int64_t kAlike = 4;         // grey levels by which rows and columns of the same scene differ less
+constexpr int32_t kNewShot = 2 * kUsual;
 
 // Adds what |a - b| has beyond the dead zone, for one row of pixels, to the sums of their columns.
 OV2_SIMD void add_beyond(const uint8_t* __restrict a, const uint8_t* __restrict b, int64_t width,
@@ -87,9 +91,18 @@ void add_changes(const Geometry& g, const uint8_t* luma, const uint8_t* other, i
     }
 }
 
+// The lower median over a frame's blocks.
+int32_t median_of(const int32_t* values, int64_t blocks, std::vector<int32_t>& scratch) {
+    scratch.assign(values, values + blocks);
+    auto middle = scratch.begin() + (blocks - 1) / 2;
+    std::nth_element(scratch.begin(), middle, scratch.end());
+    return *middle;
+}
+
 // The change of every block of a frame since two others, less the lower median over its blocks. `profile` is
-// the frame's own, behind that of the sample before.
-void frame_changes(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int32_t* profile,
+// the frame's own, behind that of the sample before. Returns whether the frame shows something else than that
+// sample, which then counts as no change.
+bool frame_changes(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int32_t* profile,
                    int32_t* change) {
     const uint8_t* before = luma - g.pixels();
     const int32_t* earlier = profile - (g.height + g.width);
@@ -103,11 +116,33 @@ void frame_changes(const Geometry& g, const uint8_t* luma, const uint8_t* prev, 
         for (int64_t b = 0; b < g.blocks(); ++b)
             change[b] = std::min(change[b], followed[static_cast<size_t>(b)]);
     }
+    std::vector<int32_t> scratch;
+    bool elsewhere = median_of(change, g.blocks(), scratch) >= kElsewhere * g.block() * g.block();
+    if (elsewhere) std::fill_n(change, g.blocks(), 0);
     add_changes(g, luma, prev, 0, 0, change);
-    std::vector<int32_t> sorted(change, change + g.blocks());
-    auto middle = sorted.begin() + (g.blocks() - 1) / 2;
-    std::nth_element(sorted.begin(), middle, sorted.end());
-    for (int64_t b = 0; b < g.blocks(); ++b) change[b] = std::max(change[b] - *middle, 0);
+    int32_t median = median_of(change, g.blocks(), scratch);
+    for (int64_t b = 0; b < g.blocks(); ++b) change[b] = std::max(change[b] - median, 0);
+    return elsewhere;
+}
+
+// Whether the sample of a profile shows what the one two before does: after a flash the shot goes on.
+bool alike(const Geometry& g, const int32_t* profile) {
+    int64_t sides = g.height + g.width;
+    int64_t difference = 0;
+    for (int64_t i = 0; i < sides; ++i) difference += std::abs(profile[i] - profile[i - 2 * sides]);
+    return difference < kAlike * g.pixels();
+}
+
+// The first sample of a new shot, once the picture has settled, scores by every other block. `elsewhere` and
+// `profiles` are those of the group's samples.
+void show_new_shots(const Geometry& g, int64_t samples, const uint8_t* elsewhere, const int32_t* profiles,
+                    int32_t* scores) {
+    for (int64_t i = 1; i < samples; ++i) {
+        if (elsewhere[i] == 0 || (i + 1 < samples && elsewhere[i + 1] != 0)) continue;
+        if (i >= 2 && alike(g, profiles + i * (g.height + g.width))) continue;
+        for (int64_t b = 0; b < g.blocks(); ++b)
+            scores[i * g.blocks() + b] = (b / g.blocks_x() + b % g.blocks_x()) % 2 == 0 ? kNewShot : 0;
+    }
 }
 
 // Changes become scores: each divided by what its place changes by on average.
@@ -118,7 +153,9 @@ void relate_to_place(const Geometry& g, int64_t frames, int32_t* scores) {
         int64_t usual = g.block() * g.block() / 16 + sum / frames;
         for (int64_t t = 0; t < frames; ++t) {
             int32_t& score = scores[t * g.blocks() + b];
-            score = static_cast<int32_t>(std::min(score * kUsual / usual, kFull));
+            int64_t related = score * kUsual / usual;
+            score = static_cast<int32_t>(std::min(related, kFull) +
+                                         std::max<int64_t>(related - kFull, 0) / kBeyondFull);
         }
     }
 }
@@ -127,7 +164,7 @@ void relate_to_place(const Geometry& g, int64_t frames, int32_t* scores) {
 
 void change_scores(const Geometry& g, const uint8_t* luma, const uint8_t* prev_luma,
                    const int64_t* group_edges, int64_t groups, int threads, int32_t* scores) {
-    std::vector<uint8_t> opens(static_cast<size_t>(g.frames), 0);
+    std::vector<uint8_t> opens(static_cast<size_t>(g.frames), 0), elsewhere(static_cast<size_t>(g.frames), 0);
     for (int64_t k = 0; k < groups; ++k) opens[static_cast<size_t>(group_edges[k])] = 1;
     int64_t sides = g.height + g.width;
     std::vector<int32_t> profiles(static_cast<size_t>(g.frames * sides));
@@ -138,14 +175,16 @@ void change_scores(const Geometry& g, const uint8_t* luma, const uint8_t* prev_l
         if (opens[static_cast<size_t>(n)] != 0) {
             std::fill_n(out, g.blocks(), 0);
         } else {
-            frame_changes(g, luma + n * g.pixels(), prev_luma + n * g.pixels(), profiles.data() + n * sides,
-                          out);
+            elsewhere[static_cast<size_t>(n)] = static_cast<uint8_t>(frame_changes(
+                g, luma + n * g.pixels(), prev_luma + n * g.pixels(), profiles.data() + n * sides, out));
         }
     });
     parallel_for(groups, threads, [&](int64_t k) {
-        int64_t first = group_edges[k] + 1;
-        if (first < group_edges[k + 1])
-            relate_to_place(g, group_edges[k + 1] - first, scores + first * g.blocks());
+        int64_t first = group_edges[k], samples = group_edges[k + 1] - first;
+        if (samples < 2) return;
+        relate_to_place(g, samples - 1, scores + (first + 1) * g.blocks());
+        show_new_shots(g, samples, elsewhere.data() + first, profiles.data() + first * sides,
+                       scores + first * g.blocks());
     });
 }
 

@@ -9,15 +9,16 @@
 namespace ov2::kernels {
 namespace {
 
-// Scores of one frame after attenuation by their rank in it: score descending, index ascending.
+// Scores of one frame after attenuation by their rank in it, which equal ones share.
 void attenuate(const int32_t* scores, int64_t blocks, const int32_t* attenuation, std::vector<int32_t>& order,
                int32_t* attenuated) {
     order.resize(static_cast<size_t>(blocks));
     std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(),
-              [&](int32_t a, int32_t b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
-    for (int64_t rank = 0; rank < blocks; ++rank) {
-        int32_t b = order[static_cast<size_t>(rank)];
+    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+    int64_t rank = 0;
+    for (int64_t place = 0; place < blocks; ++place) {
+        int32_t b = order[static_cast<size_t>(place)];
+        if (scores[b] != scores[order[static_cast<size_t>(rank)]]) rank = place;
         attenuated[b] = static_cast<int32_t>(int64_t{scores[b]} * attenuation[rank] >> 16);
     }
 }

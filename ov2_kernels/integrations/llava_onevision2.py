@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -91,8 +92,8 @@ class CodecConfig:
         self.tokenizer_config()
 
     def num_sampled_frames(self) -> int:
-        """Frames that are looked at, where the video has as many."""
-        return self.tokenizer_config().max_samples
+        """Frames that are looked at, where the video has as many and is as long."""
+        return self.tokenizer_config().max_samples(sys.maxsize)
 
     def tokenizer_config(self) -> settings.CodecConfig:
         """The settings of :func:`ov2_kernels.tokenize_video` that these stand for."""

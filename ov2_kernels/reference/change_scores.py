@@ -10,17 +10,23 @@ from ..media import Array
 
 #: Differences of so many grey levels are coding noise.
 DEAD_ZONE = 2
-#: The score of a change as large as its place's mean; eight times that is full marks.
+#: The score of a change as large as its place's mean; beyond eight times that it grows 256 times as slowly.
 USUAL = 8191
 #: By so many pixels at most, and a quarter of the picture's side, a camera is followed from sample to sample.
 REACH = 16
+#: A sample from which half the blocks differ by so many grey levels shows something else than the sample before.
+ELSEWHERE = 8
+#: Two samples whose rows and columns differ by less, on average and together, show the same.
+ALIKE = 4
+#: What each other block of the first sample of a new shot scores.
+NEW_SHOT = 2 * USUAL
 
 
 def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:
     """Scores the blocks by how much more they changed, since the sample and the frame before, than their place does.
 
     ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]``. Returns int32 ``[N, hb, wb]``,
-    at most 65535, zero in each group's first sample. Source: algorithm, section 6.
+    zero in each group's first sample. Source: algorithm, section 6.
     """
     n, height, width = luma.shape
     block = 2 * patch
@@ -29,9 +35,17 @@ def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: i
     for first, end in itertools.pairwise(group_edges):
         if end - first < 2:
             continue
-        change = np.stack([_change(luma[i], luma[i - 1], prev_luma[i], block) for i in range(first + 1, end)])
-        usual = floor + change.sum(axis=0) // len(change)
-        scores[first + 1 : end] = np.minimum(change * USUAL // usual, 65535)
+        change, elsewhere = zip(
+            *(_change(luma[i], luma[i - 1], prev_luma[i], block) for i in range(first + 1, end)), strict=True
+        )
+        usual = floor + sum(change) // len(change)
+        related = np.array(change) * USUAL // usual
+        scores[first + 1 : end] = np.minimum(related, 65535) + np.maximum(related - 65535, 0) // 256
+        for i in range(first + 1, end):
+            settled = elsewhere[i - first - 1] and not (i + 1 < end and elsewhere[i - first])
+            if settled and not (i - 2 >= first and _alike(luma[i], luma[i - 2])):
+                row, column = np.indices(scores.shape[1:])
+                scores[i] = np.where((row + column) % 2 == 0, NEW_SHOT, 0)
     return scores.astype(np.int32)
 
 
@@ -56,15 +70,31 @@ def _axis_shift(luma: Array, before: Array, axis: int) -> int:
     return best if 2 * cost(best) < cost(0) else 0
 
 
-def _change(luma: Array, before: Array, prev_luma: Array, block: int) -> Array:
-    """Grey levels beyond the dead zone, summed over each block; less the median of the frame's blocks."""
+def _alike(luma: Array, earlier: Array) -> bool:
+    """Whether a sample shows what one did before: after a flash, the shot goes on."""
+    rows, columns = (
+        int(np.abs(luma.sum(axis=axis, dtype=np.int64) - earlier.sum(axis=axis, dtype=np.int64)).sum())
+        for axis in (1, 0)
+    )
+    return rows + columns < ALIKE * luma.size
+
+
+def _change(luma: Array, before: Array, prev_luma: Array, block: int) -> tuple[Array, bool]:
+    """Grey levels beyond the dead zone, summed over each block; less the median of the frame's blocks.
+
+    With it, whether the frame shows something else than the sample before, which then counts as no change.
+    """
     height, width = luma.shape
     dy, dx = camera_shift(luma, before)
     rows, columns = np.clip(np.arange(height) + dy, 0, height - 1), np.clip(np.arange(width) + dx, 0, width - 1)
     since_sample = np.minimum(_beyond(luma, before, block), _beyond(luma, before[rows][:, columns], block))
-    sums = since_sample + _beyond(luma, prev_luma, block)
-    median = np.sort(sums, axis=None)[(sums.size - 1) // 2]
-    return np.asarray(np.maximum(sums - median, 0))
+    elsewhere = _median(since_sample) >= ELSEWHERE * block * block
+    sums = _beyond(luma, prev_luma, block) + (0 if elsewhere else since_sample)
+    return np.asarray(np.maximum(sums - _median(sums), 0)), elsewhere
+
+
+def _median(sums: Array) -> int:
+    return int(np.sort(sums, axis=None)[(sums.size - 1) // 2])
 
 
 def _beyond(luma: Array, other: Array, block: int) -> Array:

@@ -47,11 +47,8 @@ def select_blocks(
 
 
 def _attenuate(frame: Array, attenuation: Array) -> Array:
-    order = sorted(range(len(frame)), key=lambda b: (-frame[b], b))
-    attenuated = np.empty_like(frame)
-    for rank, b in enumerate(order):
-        attenuated[b] = frame[b] * attenuation[rank] >> 16
-    return attenuated
+    ranks = [int((frame > score).sum()) for score in frame]
+    return frame * attenuation[ranks] >> 16
 
 
 def _best(values: Array, base: int, count: int) -> Array:

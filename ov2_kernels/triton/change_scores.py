@@ -13,6 +13,9 @@ from .order_statistic import order_statistic
 DEAD_ZONE = tl.constexpr(2)
 USUAL = tl.constexpr(8191)
 REACH = tl.constexpr(16)
+ELSEWHERE = tl.constexpr(8)
+ALIKE = tl.constexpr(4)
+NEW_SHOT = tl.constexpr(2 * 8191)
 
 
 def change_scores(
@@ -21,22 +24,24 @@ def change_scores(
     """Scores the blocks by how much more they changed, since the sample and the frame before, than their place does.
 
     ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]`` on any device. Returns int32
-    ``[N, hb, wb]``, at most 65535, zero in each group's first sample. Source: algorithm, section 6.
+    ``[N, hb, wb]``, zero in each group's first sample. Source: algorithm, section 6.
     """
     n, height, width = luma.shape
     hb, wb = height // (2 * patch), width // (2 * patch)
     edges = send_edges(group_edges, luma.device)
     luma, prev = words(luma), words(prev_luma)
-    changes = luma.new_empty((n, hb, wb))
-    scores = torch.empty_like(changes)
-    profiles, shifts = luma.new_empty((n, height + width)), luma.new_empty((n, 2))
+    scores, changes = luma.new_empty((n, hb, wb)), luma.new_empty((3, n, hb, wb))
+    profiles, shifts, elsewhere = luma.new_empty((n, height + width)), luma.new_empty((n, 2)), luma.new_empty((n,))
+    strayed = luma.new_empty((n, 2), dtype=torch.int64)
     total = n * hb * wb
     sum_profiles((n, ceil_div(height, 32) + ceil_div(width, 128)), luma, profiles, height, width, LINES=32, WORDS=32)
-    find_shifts((n, 2), profiles, shifts, height, width, CHUNK=128)
+    find_shifts((n, 2), profiles, shifts, strayed, height, width, CHUNK=128)
     planes = (luma, prev, shifts, changes)
     measure_changes((ceil_div(total, 8),), *planes, total, height, width, patch, BLOCKS=8, WORDS=8)
-    lift_by_median((n,), changes, scores, hb * wb, CHUNK=256)
-    relate_to_place((len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, hb * wb, patch * patch // 4, CHUNK=32)
+    lift_by_median((n,), changes, scores, elsewhere, total, hb * wb, patch, CHUNK=256)
+    relate_to_place(
+        (len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, elsewhere, strayed, height, width, patch, CHUNK=32
+    )
     return scores
 
 
@@ -77,24 +82,27 @@ def sum_profiles(luma, profiles, height, width, LINES: tl.constexpr, WORDS: tl.c
 
 
 @triton.jit
-def _cost(here, there, shift, reach, side, CHUNK: tl.constexpr):
+def _cost(here, there, shift, margin, side, CHUNK: tl.constexpr):
     lane = tl.arange(0, CHUNK)
     costs = tl.zeros([CHUNK], tl.int64)
-    for start in range(reach, side - reach, CHUNK):
+    for start in range(margin, side - margin, CHUNK):
         at = start + lane
-        live = at < side - reach
+        live = at < side - margin
         difference = tl.load(here + at, mask=live, other=0) - tl.load(there + at + shift, mask=live, other=0)
         costs += tl.abs(difference)
     return tl.sum(costs, 0)
 
 
 @kernel(
-    types={"profiles": "*i32", "shifts": "*i32", "height": "i32", "width": "i32"},
+    types={"profiles": "*i32", "shifts": "*i32", "strayed": "*i64", "height": "i32", "width": "i32"},
     variants=({"CHUNK": 128},),
     threads=32,
 )
-def find_shifts(profiles, shifts, height, width, CHUNK: tl.constexpr):
-    """How far down and right in the sample before lies what a frame shows: a program per frame and axis."""
+def find_shifts(profiles, shifts, strayed, height, width, CHUNK: tl.constexpr):
+    """How far down and right in the sample before lies what a frame shows: a program per frame and axis.
+
+    With it, by how much its rows and its columns differ from those of the sample two before.
+    """
     frame, axis = tl.program_id(0), tl.program_id(1)
     side = tl.where(axis == 0, height, width)
     reach = tl.minimum(REACH, side // 4)
@@ -110,6 +118,8 @@ def find_shifts(profiles, shifts, height, width, CHUNK: tl.constexpr):
         best = tl.where(cost < least, shift, best)
         least = tl.minimum(cost, least)
     tl.store(shifts + 2 * frame + axis, tl.where(2 * least < unmoved, best, 0))
+    earlier = profiles + tl.maximum(frame - 2, 0).to(tl.int64) * (height + width) + offset
+    tl.store(strayed + 2 * frame + axis, _cost(here, earlier, 0, 0, side, CHUNK))
 
 
 @kernel(
@@ -140,8 +150,9 @@ def measure_changes(
     WORDS: tl.constexpr,
     PTX: tl.constexpr,
 ):
-    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, since sample and frame before; a lane takes words of four.
+    """Grey levels beyond the dead zone of ``BLOCKS`` blocks, since sample before, frame before, and both together.
 
+    A lane takes words of four.
     What a distance ``d`` exceeds ``z`` by is ``(|d - z| + d - z) / 2``, so the sums of ``d`` and ``|d - z|`` are taken.
     """
     wb = width // (2 * patch)
@@ -194,8 +205,12 @@ def measure_changes(
     # Lanes past a block's side saw equal pixels, and each of those added the zone like any other.
     zones = 4 * DEAD_ZONE * (2 * patch) * WORDS * ((side + WORDS - 1) // WORDS)
     since_sample = tl.minimum(tl.sum(unmoved.to(tl.int32), 1), tl.sum(followed.to(tl.int32), 1))
-    changed = ((since_sample - zones) >> 1) + ((tl.sum(since_frame.to(tl.int32), 1) - zones) >> 1)
-    tl.store(changes + block, changed, mask=in_range)
+    changed_since_sample = (since_sample - zones) >> 1
+    changed_since_frame = (tl.sum(since_frame.to(tl.int32), 1) - zones) >> 1
+    changes += block
+    tl.store(changes, changed_since_sample, mask=in_range)
+    tl.store(changes + total, changed_since_frame, mask=in_range)
+    tl.store(changes + total + total, changed_since_sample + changed_since_frame, mask=in_range)
 
 
 @triton.jit
@@ -205,11 +220,29 @@ def _add_beyond(a, b, zone, nothing, twice, PTX: tl.constexpr):
     return add_byte_distances(distances, nothing, add_byte_distances(distances, zone, twice, PTX), PTX)
 
 
-@kernel(types={"changes": "*i32", "scores": "*i32", "blocks": "i32"}, variants=({"CHUNK": 256},))
-def lift_by_median(changes, scores, blocks, CHUNK: tl.constexpr):
-    """Takes the lower median over a frame's blocks off each of them: one program per frame."""
+@kernel(
+    types={
+        "changes": "*i32",
+        "scores": "*i32",
+        "elsewhere": "*i32",
+        "total": "i32",
+        "blocks": "i32",
+        "patch": "i32",
+    },
+    variants=({"CHUNK": 256},),
+)
+def lift_by_median(changes, scores, elsewhere, total, blocks, patch, CHUNK: tl.constexpr):
+    """Takes the lower median over a frame's blocks off each of them: one program per frame.
+
+    Where it shows something else than the sample before, only what changed since the frame before counts.
+    """
     changes += tl.program_id(0).to(tl.int64) * blocks
     scores += tl.program_id(0).to(tl.int64) * blocks
+    median, _ = order_statistic(changes, blocks, (blocks - 1) // 2, CHUNK)
+    other = median >= ELSEWHERE * 4 * patch * patch
+    tl.store(elsewhere + tl.program_id(0), other.to(tl.int32))
+    changes += total
+    changes += tl.where(other, 0, total)
     median, _ = order_statistic(changes, blocks, (blocks - 1) // 2, CHUNK)
     lane = tl.arange(0, CHUNK)
     for start in range(0, blocks, CHUNK):
@@ -219,23 +252,42 @@ def lift_by_median(changes, scores, blocks, CHUNK: tl.constexpr):
 
 
 @kernel(
-    types={"scores": "*i32", "edges": "*i64", "blocks": "i32", "floor": "i32"},
+    types={
+        "scores": "*i32",
+        "edges": "*i64",
+        "elsewhere": "*i32",
+        "strayed": "*i64",
+        "height": "i32",
+        "width": "i32",
+        "patch": "i32",
+    },
     variants=({"CHUNK": 32},),
     threads=32,
 )
-def relate_to_place(scores, edges, blocks, floor, CHUNK: tl.constexpr):
-    """Divides the changes of up to ``CHUNK`` places by their means over a group: a program per group and places."""
+def relate_to_place(scores, edges, elsewhere, strayed, height, width, patch, CHUNK: tl.constexpr):
+    """Divides the changes of up to ``CHUNK`` places by their means over a group: a program per group and places.
+
+    Of the first frame of a new shot every other block counts instead.
+    """
     group = tl.program_id(0)
     first = tl.load(edges + group)
     end = tl.load(edges + group + 1)
+    wb = width // (2 * patch)
+    blocks = height // (2 * patch) * wb
     index = tl.program_id(1) * CHUNK + tl.arange(0, CHUNK)
     live = index < blocks
     usual = tl.zeros([CHUNK], tl.int64)
     for t in range(first + 1, end):
         usual += tl.load(scores + t * blocks + index, mask=live, other=0)
-    usual = floor + usual // tl.maximum(end - first - 1, 1)
+    usual = patch * patch // 4 + usual // tl.maximum(end - first - 1, 1)
+    shown = tl.where((index // wb + index % wb) % 2 == 0, NEW_SHOT, 0)
+    same = height.to(tl.int64) * width * ALIKE
     tl.store(scores + first * blocks + index, tl.zeros([CHUNK], tl.int32), mask=live)
     for t in range(first + 1, end):
         change = tl.load(scores + t * blocks + index, mask=live, other=0).to(tl.int64)
-        score = tl.minimum(change * USUAL // usual, 65535)
-        tl.store(scores + t * blocks + index, score.to(tl.int32), mask=live)
+        related = change * USUAL // usual
+        score = (tl.minimum(related, 65535) + tl.maximum(related - 65535, 0) // 256).to(tl.int32)
+        settled = (t + 1 == end) | (tl.load(elsewhere + t + 1, mask=t + 1 < end, other=0) == 0)
+        returned = (t > first + 1) & (tl.load(strayed + 2 * t) + tl.load(strayed + 2 * t + 1) < same)
+        is_new = (tl.load(elsewhere + t) != 0) & settled & ~returned
+        tl.store(scores + t * blocks + index, tl.where(is_new, shown, score), mask=live)

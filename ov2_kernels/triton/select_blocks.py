@@ -76,12 +76,9 @@ def attenuate(scores, table, attenuated, mass, blocks, TILE: tl.constexpr):
         index = start + lane
         live = index < blocks
         score = tl.load(scores + index, mask=live, other=0)
-        # Of two equal scores the earlier one is ahead: the sign of one difference of 64 bits says both.
-        key = (score.to(tl.int64) << 32) - index
         rank = tl.zeros([TILE], tl.int32)
         for other_index in range(0, blocks):
-            ahead = key - ((tl.load(scores + other_index).to(tl.int64) << 32) - other_index)
-            rank += (ahead.to(tl.uint64) >> 63).to(tl.int32)
+            rank += (tl.load(scores + other_index) > score).to(tl.int32)
         factor = tl.load(table + rank, mask=live, other=0).to(tl.int64)
         value = (score * factor) >> 16
         total += value
