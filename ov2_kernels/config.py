@@ -152,7 +152,7 @@ class CodecConfig(Limits):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 to 512 samples), ``dense`` (512 to 1024), ``frames_384``, ``frames_768``."""
+        """Settings by name: ``default`` (256 to 512 samples), ``dense`` (to 1024), ``frames_384``, ``frames_768``."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **overrides})
