@@ -272,7 +272,7 @@ def change_scores(
     """Scores the blocks by how much more they changed, since the sample and the frame before, than their place does.
 
     ``luma``, ``prev_luma`` uint8 ``[N, H, W]``; ``group_edges`` int64 ``[groups + 1]``. Returns int32 ``[N, hb, wb]``,
-    at most 65535, zero in each group's first sample: in the stead of what :func:`fuse_scores` returns.
+    zero in each group's first sample: in the stead of what :func:`fuse_scores` returns.
     Source: algorithm, section 6.
     """
     luma = check_array("luma", luma, "uint8", (None, None, None))
