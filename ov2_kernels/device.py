@@ -69,8 +69,12 @@ def read_to_device(
         send(len(frame_ids), 1)
         for name in ("motion", "packet_bytes", "frame_ids"):
             source = torch.from_numpy(getattr(samples, name))
+            if name == "motion" and samples.motion_source == "none":
+                # One zero that every vector is, where nobody looks for vectors.
+                source = source[:1, :1, :1, :1]
             tensors[name] = upload.device_memory(source.shape, source.dtype)
             upload.copy(tensors[name], source)
+    tensors["motion"] = tensors["motion"].expand(samples.motion.shape)
     return dataclasses.replace(samples, **tensors)
 
 

@@ -142,6 +142,7 @@ CHANGE = ["sum_profiles", "find_shifts", "measure_changes", "lift_by_median", "r
         ({}, [1, 7], FUSED, ["where"]),
         ({"bits_source": "estimated", "target_canvas": 2}, [], FUSED, []),
         ({"score_mode": "change"}, [], CHANGE, []),
+        ({"score_mode": "framediff"}, [], FUSED, ["clone"]),  # of the one vector that was uploaded
     ],
 )
 def test_twelve_launches_at_most_and_no_wait_behind_the_last_picture(
