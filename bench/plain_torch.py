@@ -68,7 +68,7 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
     profiles = torch.cat([wide.sum(2), wide.sum(1)], dim=1)
     alike = (profiles[2:] - profiles[:-2]).abs().sum(1) < 4 * height * width
     place = torch.arange(hb, device=luma.device)[:, None] + torch.arange(wb, device=luma.device)
-    every_other = 16382 * (1 - place % 2).int()
+    every_other = 32764 * (1 - place % 2).int()
     scores = torch.zeros((n, hb, wb), dtype=torch.int32, device=luma.device)
     for first, end in itertools.pairwise(edges):
         if end - first > 1:

@@ -19,7 +19,7 @@ constexpr int64_t kBeyondFull = 256;  // what is above grows so many times as sl
 constexpr int64_t kReach = 16;        // pixels by which a camera is followed from sample to sample
 constexpr int64_t kElsewhere = 8;     // grey levels by which half the blocks of another scene differ
 constexpr int64_t kAlike = 4;         // grey levels by which rows and columns of the same scene differ less
-constexpr int32_t kNewShot = 2 * kUsual;
+constexpr int32_t kNewShot = 4 * kUsual;
 
 // Adds what |a - b| has beyond the dead zone, for one row of pixels, to the sums of their columns.
 OV2_SIMD void add_beyond(const uint8_t* __restrict a, const uint8_t* __restrict b, int64_t width,

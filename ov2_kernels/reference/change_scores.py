@@ -19,7 +19,7 @@ ELSEWHERE = 8
 #: Two samples whose rows and columns differ by less, on average and together, show the same.
 ALIKE = 4
 #: What each other block of the first sample of a new shot scores.
-NEW_SHOT = 2 * USUAL
+NEW_SHOT = 4 * USUAL
 
 
 def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:

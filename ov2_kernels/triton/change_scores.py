@@ -15,7 +15,7 @@ USUAL = tl.constexpr(8191)
 REACH = tl.constexpr(16)
 ELSEWHERE = tl.constexpr(8)
 ALIKE = tl.constexpr(4)
-NEW_SHOT = tl.constexpr(2 * 8191)
+NEW_SHOT = tl.constexpr(4 * 8191)
 
 
 def change_scores(
