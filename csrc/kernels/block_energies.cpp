@@ -4,31 +4,27 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <numeric>
+#include <memory>
 #include <vector>
 
 #include "parallel.h"
 #include "simd.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace ov2::kernels {
 namespace {
 
 constexpr int kVectorLimit = 2047;
 
-// Wide vectors are passed between functions that are inlined only, so it does not matter how.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
-// Sixteen or thirty-two pixels, and sums over cells of them (vector extensions of GCC and Clang, on any
-// target).
+// Sixteen bytes in parts (vector extensions of GCC and Clang, on any target).
 constexpr int64_t kWide = 16;
 typedef uint8_t Bytes16 __attribute__((vector_size(16)));
 typedef uint16_t Words8 __attribute__((vector_size(16)));
 typedef uint32_t Sums4 __attribute__((vector_size(16)));
-typedef uint64_t Longs2 __attribute__((vector_size(16)));
-typedef uint16_t Words16 __attribute__((vector_size(32)));
 typedef int16_t Shorts16 __attribute__((vector_size(32)));
-typedef uint32_t Sums8 __attribute__((vector_size(32)));
-typedef uint64_t Longs4 __attribute__((vector_size(32)));
 
 template <typename T>
 inline __attribute__((always_inline)) T load(const void* from) {
@@ -38,7 +34,7 @@ inline __attribute__((always_inline)) T load(const void* from) {
 }
 
 // Adds the sum of |a - b| over each 4x4 cell of four rows of pixels.
-OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, uint32_t* cells) {
+OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, int32_t* cells) {
     int64_t x = 0;
     for (; x + kWide <= width; x += kWide) {
         Words8 sum = {};
@@ -56,8 +52,7 @@ OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, uint3
     }
     for (; x < width; x += 4) {
         for (int64_t j = 0; j < 4; ++j) {
-            for (int64_t i = j * width + x; i < j * width + x + 4; ++i)
-                cells[x / 4] += static_cast<uint32_t>(std::abs(a[i] - b[i]));
+            for (int64_t i = j * width + x; i < j * width + x + 4; ++i) cells[x / 4] += std::abs(a[i] - b[i]);
         }
     }
 }
@@ -73,7 +68,8 @@ OV2_SIMD void find_range(const int16_t* motion, int64_t cells, Vector* least, Ve
     Shorts16 low = {}, high = {};
     int64_t i = 0;
     for (; i + 16 <= 2 * cells; i += 16) {
-        auto v = load<Shorts16>(motion + i);
+        Shorts16 v;
+        std::memcpy(&v, motion + i, sizeof v);
         low = v < low ? v : low;
         high = v > high ? v : high;
     }
@@ -96,8 +92,11 @@ OV2_SIMD void count_upto(const int16_t* motion, int64_t cells, Vector bound, int
     int64_t i = 0;
     while (i + 16 <= 2 * cells) {
         Shorts16 upto = {};
-        for (int64_t n = 0; n < kMost && i + 16 <= 2 * cells; ++n, i += 16)
-            upto -= load<Shorts16>(motion + i) <= bounds;
+        for (int64_t n = 0; n < kMost && i + 16 <= 2 * cells; ++n, i += 16) {
+            Shorts16 v;
+            std::memcpy(&v, motion + i, sizeof v);
+            upto -= v <= bounds;
+        }
         for (int lane = 0; lane < 16; ++lane) counts[lane % 2] += upto[lane];
     }
     for (; i < 2 * cells; ++i) counts[i % 2] += motion[i] <= bound[i % 2];
@@ -127,171 +126,225 @@ Vector lower_median(const int16_t* motion, int64_t cells, Vector least, Vector m
     return least;
 }
 
-// Adds the length of each vector of a row of cells after the median is taken off, in 1/16 of a quarter pixel.
-OV2_SIMD void add_lengths(const int16_t* __restrict vectors, int64_t cells, int median_x, int median_y,
-                          int32_t* __restrict out) {
-    for (int64_t i = 0; i < cells; ++i) {
-        int dx = std::clamp(vectors[2 * i] - median_x, -kVectorLimit, kVectorLimit);
-        int dy = std::clamp(vectors[2 * i + 1] - median_y, -kVectorLimit, kVectorLimit);
-        out[i] += static_cast<int32_t>(16.0F * std::sqrt(static_cast<float>(dx * dx + dy * dy)));
-    }
-}
+// The picture before with its outermost pixels repeated around it, so that windows may lie outside: one that
+// begins kReach pixels before the picture, or at its last pixel, sees what any farther out sees.
+class PaddedPlane {
+  public:
+    static constexpr int64_t kReach = 4;
 
-// What predicts four cells side by side: five rows of sixteen pixels, and those one to the right of each.
-struct Taps {
-    const uint8_t* left;
-    const uint8_t* right;
-    int64_t stride;
+    PaddedPlane(const Geometry& g, const uint8_t* picture)
+        : picture_(picture),
+          width_(g.width),
+          height_(g.height),
+          stride_(g.width + 2 * kBeside),
+          pixels_(new uint8_t[static_cast<size_t>((g.height + 2 * kReach) * stride_)]) {}
+
+    int64_t stride() const { return stride_; }
+
+    // The first pixel of the picture's row `y`.
+    const uint8_t* row(int64_t y) const { return pixels_.get() + (y + kReach) * stride_ + kBeside; }
+
+    // What of the picture is to be copied next.
+    const uint8_t* rest() const { return picture_ + std::max<int64_t>(copied_, 0) * width_; }
+
+    // Copies the rows before `end`, and repeats their outermost pixels.
+    void copy_rows(int64_t end) {
+        for (end = std::min(end, height_ + kReach); copied_ < end; ++copied_) {
+            const uint8_t* from = picture_ + std::clamp<int64_t>(copied_, 0, height_ - 1) * width_;
+            uint8_t* to = pixels_.get() + (copied_ + kReach) * stride_ + kBeside;
+            std::memset(to - kBeside, from[0], kBeside);
+            std::memset(to + width_, from[width_ - 1], kBeside);
+            copy_row(from, width_, to);
+        }
+    }
+
+  private:
+    static constexpr int64_t kBeside = 8;  // pixels, for eight are read where a window has five
+
+    // As memcpy does, which takes longer to get going than a row takes.
+    OV2_SIMD static void copy_row(const uint8_t* from, int64_t width, uint8_t* to) {
+        constexpr int64_t kPart = 64;
+        if (width < kPart) {
+            std::memcpy(to, from, static_cast<size_t>(width));
+            return;
+        }
+        for (int64_t x = 0; x < width; x += kPart) {
+            int64_t at = std::min(x, width - kPart);
+            std::memcpy(to + at, from + at, kPart);
+        }
+    }
+
+    const uint8_t* picture_;
+    int64_t width_, height_, stride_;
+    int64_t copied_ = -kReach;
+    std::unique_ptr<uint8_t[]> pixels_;
 };
 
-// Sixteen pixels of a row from `x` on, those outside taken from its ends.
-inline __attribute__((always_inline)) Bytes16 clamped_row(const uint8_t* row, int64_t width, int64_t x) {
-    int64_t inside = std::clamp<int64_t>(x, 0, width - kWide);
-    if (x == inside) return load<Bytes16>(row + x);
-    uint8_t line[3 * kWide];
-    std::memset(line, row[inside], kWide);
-    std::memcpy(line + kWide, row + inside, kWide);
-    std::memset(line + 2 * kWide, row[inside + kWide - 1], kWide);
-    return load<Bytes16>(line + kWide + std::clamp<int64_t>(x - inside, -kWide, kWide));
+// A row of cells, and what is needed to measure them. A cell is predicted from its window: five rows of five
+// pixels of the padded plane.
+struct CellRow {
+    const uint8_t* luma;
+    int64_t width, height;  // of the picture
+    int64_t y;              // of the row's first pixels
+    const uint8_t* plane;   // these in the padded plane
+    int64_t stride;
+    const int16_t* vectors;
+    Vector median;
+    // What the processor is asked to fetch meanwhile: for each cell 16 bytes of pictures, and one vector.
+    // Behind the last picture it finds nothing, which does no harm.
+    const uint8_t* next_luma;
+    const uint8_t* next_prev;
+    const int16_t* next_vectors;
+};
+
+// The residual of each cell, and the length of its vector after the median is taken off, in 1/16 of a quarter
+// pixel.
+OV2_SIMD void measure_cells(const CellRow& r, int32_t* residuals, int32_t* lengths) {
+    for (int64_t c = 0; c < r.width / 4; ++c) {
+        int vx = r.vectors[2 * c], vy = r.vectors[2 * c + 1];
+        int64_t x = std::clamp<int64_t>(4 * c + (vx >> 2), -PaddedPlane::kReach, r.width - 1);
+        int64_t y = std::clamp<int64_t>(r.y + (vy >> 2), -PaddedPlane::kReach, r.height - 1);
+        const uint8_t* window = r.plane + (y - r.y) * r.stride + x;
+        // Four rows of four pixels. A word holds a pixel of an even column and the next: they are parted, and
+        // as the right tap of the first is the left one of the second, three taps are enough.
+        auto four = [](const uint8_t* p, int64_t stride) {
+            return reinterpret_cast<Words8>(Sums4{load<uint32_t>(p), load<uint32_t>(p + stride),
+                                                  load<uint32_t>(p + 2 * stride),
+                                                  load<uint32_t>(p + 3 * stride)});
+        };
+        auto across = [&](Words8 left, Words8 right) {
+            return left * static_cast<uint16_t>(4 - (vx & 3)) + right * static_cast<uint16_t>(vx & 3);
+        };
+        auto down = [&](Words8 above, Words8 below) {
+            return (above * static_cast<uint16_t>(4 - (vy & 3)) + below * static_cast<uint16_t>(vy & 3) +
+                    8) >>
+                   4;
+        };
+        auto distance = [](Words8 a, Words8 b) { return a > b ? a - b : b - a; };
+        Words8 above = four(window, r.stride), above_right = four(window + 1, r.stride);
+        Words8 below = four(window + r.stride, r.stride), below_right = four(window + r.stride + 1, r.stride);
+        Words8 even = down(across(above & 255, above >> 8), across(below & 255, below >> 8));
+        Words8 odd = down(across(above >> 8, above_right >> 8), across(below >> 8, below_right >> 8));
+        Words8 actual = four(r.luma + 4 * c, r.width);
+        auto sums = reinterpret_cast<Sums4>(distance(actual & 255, even) + distance(actual >> 8, odd));
+        sums = (sums & 65535) + (sums >> 16);
+        residuals[c] = static_cast<int32_t>(sums[0] + sums[1] + sums[2] + sums[3]);
+
+        int dx = std::clamp(vx - r.median.x, -kVectorLimit, kVectorLimit);
+        int dy = std::clamp(vy - r.median.y, -kVectorLimit, kVectorLimit);
+        lengths[c] = static_cast<int32_t>(16.0F * std::sqrt(static_cast<float>(dx * dx + dy * dy)));
+    }
 }
 
-// Taps of `count` cells from (cx, cy) on, brought together in `room`: for cells that move apart or out of the
-// picture, and where there are fewer than four.
-OV2_SIMD Taps gather(const Geometry& g, const uint8_t* prev, const int16_t* vectors, int64_t cx, int64_t cy,
-                     int64_t count, bool alike, Bytes16* room) {
-    Taps taps{reinterpret_cast<const uint8_t*>(room), reinterpret_cast<const uint8_t*>(room + 5), kWide};
-    auto row = [&](int64_t y) { return prev + std::clamp<int64_t>(y, 0, g.height - 1) * g.width; };
-    if (alike && g.width >= kWide) {
-        int64_t x = 4 * cx + (vectors[0] >> 2);
-        for (int64_t j = 0; j < 5; ++j) {
-            const uint8_t* from = row(4 * cy + j + (vectors[1] >> 2));
-            room[j] = clamped_row(from, g.width, x);
-            room[5 + j] = clamped_row(from, g.width, x + 1);
+#if defined(__x86_64__)
+// The same for rows of at least kGroup cells, with instructions of AVX2 that compilers do not find by
+// themselves: sums of products of neighbouring bytes, and of distances. The last group of a row begins within
+// the one before, if need be. All cells are alike to it: whoever treats those with one vector apart is
+// quicker on vectors that blocks have in common, and slower on those of clips.
+constexpr int64_t kGroup = 8;
+constexpr int64_t kWidest = 1 << 17;  // pixels, for places to have 32 bits: vectors reach 2^13 rows
+
+#define OV2_AVX2 __attribute__((target("avx2")))
+#define OV2_AVX2_INLINE inline __attribute__((always_inline, target("avx2")))
+
+OV2_AVX2_INLINE __m256i clamp(__m256i values, int64_t low, int64_t high) {
+    __m256i raised = _mm256_max_epi32(values, _mm256_set1_epi32(static_cast<int>(low)));
+    return _mm256_min_epi32(raised, _mm256_set1_epi32(static_cast<int>(high)));
+}
+
+// A vector eight times, as near to (x, y) as its 16 bits allow.
+OV2_AVX2_INLINE __m256i eight_times(int x, int y) {
+    auto word = [](int v) { return static_cast<uint16_t>(std::clamp(v, -32768, 32767)); };
+    return _mm256_set1_epi32(static_cast<int>(uint32_t{word(y)} << 16 | word(x)));
+}
+
+// Where in the padded plane each cell's window begins, from the row's first pixel on, and lengths: before
+// residuals and apart from them, so that no window waits for its place.
+OV2_AVX2 void measure_vectors(const CellRow r, int32_t* places, int32_t* lengths) {
+    const int64_t cells = r.width / 4;
+    const __m256i least = eight_times(r.median.x - kVectorLimit, r.median.y - kVectorLimit);
+    const __m256i most = eight_times(r.median.x + kVectorLimit, r.median.y + kVectorLimit);
+    const __m256i median = eight_times(r.median.x, r.median.y);
+    __m256i columns = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+    const __m256i last = _mm256_add_epi32(columns, _mm256_set1_epi32(static_cast<int>(r.width - 4 * kGroup)));
+    for (int64_t c = 0; c < cells; c += kGroup) {
+        int64_t first = std::min(c, cells - kGroup);
+        __m256i vectors = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(r.vectors + 2 * first));
+        __m256i x = _mm256_srai_epi32(_mm256_slli_epi32(vectors, 16), 18);
+        x = _mm256_add_epi32(x, _mm256_min_epi32(columns, last));
+        x = clamp(x, -PaddedPlane::kReach, r.width - 1);
+        columns = _mm256_add_epi32(columns, _mm256_set1_epi32(4 * kGroup));
+        __m256i y = clamp(_mm256_srai_epi32(vectors, 18), -PaddedPlane::kReach - r.y, r.height - 1 - r.y);
+        __m256i rows = _mm256_mullo_epi32(y, _mm256_set1_epi32(static_cast<int>(r.stride)));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(places + first), _mm256_add_epi32(rows, x));
+
+        __m256i moved = _mm256_sub_epi16(_mm256_min_epi16(_mm256_max_epi16(vectors, least), most), median);
+        __m256 root = _mm256_sqrt_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(moved, moved)));
+        __m256i length = _mm256_cvttps_epi32(_mm256_mul_ps(root, _mm256_set1_ps(16)));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lengths + first), length);
+    }
+}
+
+// A row of four cells' windows: each pixel beside the one to its right.
+OV2_AVX2_INLINE __m256i pairs(const uint8_t* row, const int64_t* places) {
+    auto eight = [&](int i) { return load<int64_t>(row + places[i]); };
+    return _mm256_shuffle_epi8(_mm256_setr_epi64x(eight(0), eight(1), eight(2), eight(3)),
+                               _mm256_setr_epi8(0, 1, 1, 2, 2, 3, 3, 4, 8, 9, 9, 10, 10, 11, 11, 12,  //
+                                                0, 1, 1, 2, 2, 3, 3, 4, 8, 9, 9, 10, 10, 11, 11, 12));
+}
+
+// The residuals of a row of four cells, in 64 bits each, predicted from two rows of their windows.
+OV2_AVX2_INLINE __m256i row_residuals(const uint8_t* luma, __m256i upper, __m256i lower, __m256i above,
+                                      __m256i below) {
+    __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(upper, above), _mm256_maddubs_epi16(lower, below));
+    __m256i predicted = _mm256_mulhrs_epi16(sum, _mm256_set1_epi16(1 << 11));  // (sum + 8) >> 4
+    return _mm256_sad_epu8(predicted, _mm256_cvtepu8_epi16(load<__m128i>(luma)));
+}
+
+// Residuals of cells whose windows begin at `places`.
+OV2_AVX2 void measure_residuals(const CellRow r, const int32_t* places, int32_t* residuals) {
+    const int64_t cells = r.width / 4;
+    const uint8_t* rows[5];
+    for (int64_t j = 0; j < 5; ++j) rows[j] = r.plane + j * r.stride;
+    for (int64_t c = 0; c < cells; c += 4) {
+        // A little for every few cells: many at once would have to wait for one another.
+        __builtin_prefetch(r.next_luma + 16 * c, 0, 2);
+        __builtin_prefetch(r.next_prev + 16 * c, 0, 2);
+        __builtin_prefetch(r.next_vectors + 2 * c, 0, 2);
+        int64_t first = std::min(c, cells - 4);
+        __m256i fractions = _mm256_and_si256(
+            _mm256_broadcastsi128_si256(load<__m128i>(r.vectors + 2 * first)), _mm256_set1_epi16(3));
+        // A pair's weights are 4 - fx and fx, in the bytes of a word, by 4 - fy in the row above and by fy in
+        // the one below. Each cell has four words in a row.
+        __m256i weights = _mm256_sub_epi16(_mm256_slli_epi16(fractions, 8), fractions);
+        __m256i across =
+            _mm256_shuffle_epi8(_mm256_add_epi16(weights, _mm256_set1_epi16(4)),
+                                _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 4, 5, 4, 5, 4, 5, 4, 5,  //
+                                                 8, 9, 8, 9, 8, 9, 8, 9, 12, 13, 12, 13, 12, 13, 12, 13));
+        __m256i down = _mm256_shuffle_epi8(
+            fractions, _mm256_setr_epi8(2, 3, 2, 3, 2, 3, 2, 3, 6, 7, 6, 7, 6, 7, 6, 7,  //
+                                        10, 11, 10, 11, 10, 11, 10, 11, 14, 15, 14, 15, 14, 15, 14, 15));
+        __m256i below = _mm256_mullo_epi16(across, down);
+        __m256i above = _mm256_sub_epi16(_mm256_slli_epi16(across, 2), below);
+
+        const int64_t at[] = {places[first], places[first + 1], places[first + 2], places[first + 3]};
+        const uint8_t* luma = r.luma + 4 * first;
+        __m256i upper = pairs(rows[0], at), sums = _mm256_setzero_si256();
+        for (int64_t j = 0; j < 4; ++j) {
+            __m256i lower = pairs(rows[j + 1], at);
+            sums = _mm256_add_epi64(sums, row_residuals(luma + j * r.width, upper, lower, above, below));
+            upper = lower;
         }
-        return taps;
+        sums = _mm256_permutevar8x32_epi32(sums, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(residuals + first), _mm256_castsi256_si128(sums));
     }
-    const uint8_t* cells[4];
-    bool all_inside = count == 4;
-    for (int64_t c = 0; c < count; ++c) {
-        int64_t x = 4 * (cx + c) + (vectors[2 * c] >> 2);
-        int64_t y = 4 * cy + (vectors[2 * c + 1] >> 2);
-        all_inside &= x >= 0 && y >= 0 && x + 8 <= g.width && y + 5 <= g.height;
-        cells[c] = prev + y * g.width + x;
-    }
-    if (all_inside) {
-        for (int64_t j = 0; j < 5; ++j) {
-            // Of eight pixels the first four, and those after the first.
-            auto from = [&](int c) { return load<uint64_t>(cells[c] + j * g.width); };
-            Longs4 eights = {from(0), from(1), from(2), from(3)};
-            room[j] = reinterpret_cast<Bytes16>(__builtin_convertvector(eights, Sums4));
-            room[5 + j] = reinterpret_cast<Bytes16>(__builtin_convertvector(eights >> 8, Sums4));
-        }
-        return taps;
-    }
-    uint32_t left[5][4] = {}, right[5][4] = {};
-    for (int64_t c = 0; c < count; ++c) {
-        int64_t x = 4 * (cx + c) + (vectors[2 * c] >> 2);
-        int64_t y = 4 * cy + (vectors[2 * c + 1] >> 2);
-        bool inside = x >= 0 && x + 5 <= g.width;
-        for (int64_t j = 0; j < 5; ++j) {
-            const uint8_t* from = row(y + j);
-            uint8_t clamped[5];
-            if (!inside)
-                for (int64_t i = 0; i < 5; ++i) clamped[i] = from[std::clamp<int64_t>(x + i, 0, g.width - 1)];
-            const uint8_t* five = inside ? from + x : clamped;
-            left[j][c] = load<uint32_t>(five);
-            right[j][c] = load<uint32_t>(five + 1);
-        }
-    }
-    std::memcpy(room, left, sizeof left);
-    std::memcpy(room + 5, right, sizeof right);
-    return taps;
 }
+#endif
 
-// The same, from where they lie if that will do.
-inline __attribute__((always_inline)) Taps taps_of(const Geometry& g, const uint8_t* prev,
-                                                   const int16_t* vectors, int64_t cx, int64_t cy,
-                                                   int64_t count, Bytes16* room) {
-    if (count < 4) return gather(g, prev, vectors, cx, cy, count, false, room);
-    auto first = load<uint64_t>(vectors);
-    bool alike = first == load<uint64_t>(vectors + 4) && first == (first << 32 | first >> 32);
-    int64_t x = 4 * cx + (vectors[0] >> 2);
-    int64_t y = 4 * cy + (vectors[1] >> 2);
-    // At the right edge whole pixels need no tap beyond it; what is read there, in the next row, counts
-    // nothing.
-    bool edge = x + kWide == g.width && (vectors[0] & 3) == 0 && y + 5 < g.height;
-    if (!alike || x < 0 || y < 0 || (x + kWide >= g.width && !edge) || y + 5 > g.height)
-        return gather(g, prev, vectors, cx, cy, 4, alike, room);
-    const uint8_t* from = prev + y * g.width + x;
-    return {from, from + 1, g.width};
-}
-
-inline __attribute__((always_inline)) Words16 two_rows(const uint8_t* a, const uint8_t* b) {
-    return reinterpret_cast<Words16>(__builtin_shufflevector(load<Longs2>(a), load<Longs2>(b), 0, 1, 2, 3));
-}
-
-inline __attribute__((always_inline)) Words16 distance(Words16 a, Words16 b) {
-    auto p = reinterpret_cast<Shorts16>(a), q = reinterpret_cast<Shorts16>(b);
-    return reinterpret_cast<Words16>((p > q ? p : q) - (p > q ? q : p));
-}
-
-// The sum of |luma - prediction| over each of eight cells; the prediction is bilinear in quarter pixels. A
-// word holds a pixel of an even column and the next: they are parted, and as the right tap of the first is
-// the left one of the second, three taps are enough.
-inline __attribute__((always_inline)) Sums8 residuals(Taps a, Taps b, const int16_t* vectors,
-                                                      const uint8_t* luma, int64_t stride) {
-    auto fractions = reinterpret_cast<Sums8>(load<Words16>(vectors) & 3);  // y above x
-    auto right_weight = reinterpret_cast<Words16>((fractions & 3) * 0x10001);
-    auto below_weight = reinterpret_cast<Words16>((fractions >> 16) * 0x10001);
-    Words16 left_weight = 4 - right_weight, above_weight = 4 - below_weight;
-    Words16 above_even = {}, above_odd = {}, sum = {};
-    for (int64_t j = 0; j < 5; ++j) {
-        Words16 left = two_rows(a.left + j * a.stride, b.left + j * b.stride);
-        Words16 right = two_rows(a.right + j * a.stride, b.right + j * b.stride);
-        Words16 even = (left & 255) * left_weight + (left >> 8) * right_weight;
-        Words16 odd = (left >> 8) * left_weight + (right >> 8) * right_weight;
-        if (j > 0) {
-            auto actual = load<Words16>(luma + (j - 1) * stride);
-            sum += distance(actual & 255, (above_even * above_weight + even * below_weight + 8) >> 4);
-            sum += distance(actual >> 8, (above_odd * above_weight + odd * below_weight + 8) >> 4);
-        }
-        above_even = even;
-        above_odd = odd;
-    }
-    auto pairs = reinterpret_cast<Sums8>(sum);
-    return (pairs & 65535) + (pairs >> 16);
-}
-
-// Adds the residuals of a row of cells, each moved by its vector.
-OV2_SIMD void add_moved(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* vectors,
-                        int64_t cy, uint32_t* cells) {
-    Bytes16 room[2][10];
-    int64_t count = g.cells_x();
-    int64_t cx = 0;
-    for (; cx + 8 <= count; cx += 8) {
-        const int16_t* of_eight = vectors + 2 * cx;
-        Taps a = taps_of(g, prev, of_eight, cx, cy, 4, room[0]);
-        Taps b = taps_of(g, prev, of_eight + 8, cx + 4, cy, 4, room[1]);
-        Sums8 sum =
-            load<Sums8>(cells + cx) + residuals(a, b, of_eight, luma + 4 * (cy * g.width + cx), g.width);
-        std::memcpy(cells + cx, &sum, sizeof sum);
-    }
-    int64_t left = count - cx;
-    if (left == 0) return;
-    int16_t of_eight[16] = {};
-    uint8_t last[4][2 * kWide] = {};
-    std::copy_n(vectors + 2 * cx, 2 * left, of_eight);
-    for (int64_t j = 0; j < 4; ++j) std::copy_n(luma + (4 * cy + j) * g.width + 4 * cx, 4 * left, last[j]);
-    Taps a = taps_of(g, prev, of_eight, cx, cy, std::min<int64_t>(left, 4), room[0]);
-    Taps b = taps_of(g, prev, of_eight + 8, cx + 4, cy, std::max<int64_t>(left - 4, 0), room[1]);
-    Sums8 sum = residuals(a, b, of_eight, last[0], sizeof last[0]);
-    for (int64_t c = 0; c < left; ++c) cells[cx + c] += sum[c];
-}
-
-// Asks for the rows that vectors are about to reach: they jump too wildly for the processor to foresee it.
-void fetch_ahead(const Geometry& g, const uint8_t* plane, int64_t first, int64_t rows) {
-    const uint8_t* end = plane + std::min(first + rows, g.height) * g.width;
-    for (const uint8_t* line = plane + first * g.width; line < end; line += 64) __builtin_prefetch(line);
+// Adds to the first of some rows of values those below.
+OV2_SIMD void add_columns(int64_t rows, int64_t columns, int32_t* values) {
+    for (int64_t j = 1; j < rows; ++j)
+        for (int64_t c = 0; c < columns; ++c) values[c] += values[j * columns + c];
 }
 
 // The energies of a frame's blocks: those of their cells, added up down each column of cells first.
@@ -301,30 +354,59 @@ void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev,
     find_range(motion, g.cells(), &least, &most);
     bool still = least.x == most.x && least.y == most.y;  // both are 0 or beyond it
     Vector median = lower_median(motion, g.cells(), least, most);
-    int64_t cells_per_block = g.block() / 4;
-    std::vector<uint32_t> differences(static_cast<size_t>(g.cells_x()));
-    std::vector<int32_t> lengths(static_cast<size_t>(g.cells_x()));
-    constexpr int64_t kAhead = 40;
-    if (!still) fetch_ahead(g, prev, 0, kAhead);
+    int64_t cells = g.cells_x(), rows = g.block() / 4;
+    // Of the cells of a row of blocks.
+    std::vector<int32_t> residuals(static_cast<size_t>(rows * cells));
+    std::vector<int32_t> lengths(static_cast<size_t>(rows * cells));
+    std::vector<int32_t> places(static_cast<size_t>(cells));
+    PaddedPlane plane(g, prev);
+    auto measure_row = [&](int64_t cy, int32_t* row_residuals, int32_t* row_lengths) {
+        constexpr int64_t kAhead = 4096;
+        const int16_t* vectors = motion + 2 * cy * cells;
+        CellRow row{luma + 4 * cy * g.width,
+                    g.width,
+                    g.height,
+                    4 * cy,
+                    plane.row(4 * cy),
+                    plane.stride(),
+                    vectors,
+                    median,
+                    luma + 4 * cy * g.width + kAhead,
+                    plane.rest() + kAhead,
+                    vectors + 2 * g.cells()};
+#if defined(__x86_64__)
+        if (cells >= kGroup && g.width <= kWidest && __builtin_cpu_supports("avx2")) {
+            measure_vectors(row, places.data(), row_lengths);
+            measure_residuals(row, places.data(), row_residuals);
+            return;
+        }
+#endif
+        measure_cells(row, row_residuals, row_lengths);
+    };
     for (int64_t by = 0; by < g.blocks_y(); ++by) {
-        std::fill(differences.begin(), differences.end(), 0);
-        std::fill(lengths.begin(), lengths.end(), 0);
-        for (int64_t cy = by * cells_per_block; cy < (by + 1) * cells_per_block; ++cy) {
+        if (still) std::fill_n(residuals.begin(), cells, 0);
+        for (int64_t j = 0; j < rows; ++j) {
+            int64_t cy = by * rows + j;
             if (still) {
-                add_still(luma + 4 * cy * g.width, prev + 4 * cy * g.width, g.width, differences.data());
+                add_still(luma + 4 * cy * g.width, prev + 4 * cy * g.width, g.width, residuals.data());
                 continue;
             }
-            const int16_t* vectors = motion + 2 * cy * g.cells_x();
-            fetch_ahead(g, prev, 4 * cy + kAhead, 4);
-            add_moved(g, luma, prev, vectors, cy, differences.data());
-            add_lengths(vectors, g.cells_x(), median.x, median.y, lengths.data());
+            // No farther than vectors reach, which is not far in most pictures: memory is busy all the time.
+            plane.copy_rows(4 * cy + 5 + (most.y >> 2));
+            measure_row(cy, residuals.data() + j * cells, lengths.data() + j * cells);
+        }
+        if (!still) {
+            add_columns(rows, cells, residuals.data());
+            add_columns(rows, cells, lengths.data());
         }
         for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
-            auto difference = differences.begin() + bx * cells_per_block;
-            auto length = lengths.begin() + bx * cells_per_block;
-            residual[by * g.blocks_x() + bx] =
-                static_cast<int32_t>(std::accumulate(difference, difference + cells_per_block, uint32_t{0}));
-            motion_energy[by * g.blocks_x() + bx] = std::accumulate(length, length + cells_per_block, 0);
+            int32_t difference = 0, length = 0;
+            for (int64_t c = bx * rows; c < (bx + 1) * rows; ++c) {
+                difference += residuals[static_cast<size_t>(c)];
+                length += lengths[static_cast<size_t>(c)];
+            }
+            residual[by * g.blocks_x() + bx] = difference;
+            motion_energy[by * g.blocks_x() + bx] = length;
         }
     }
 }
