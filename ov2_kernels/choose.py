@@ -111,9 +111,15 @@ class Chooser:
 
     @property
     def _packs_as_read(self) -> bool:
-        """Whether groups are finished while later ones are read; one thread does one thing after the other."""
+        """Whether groups are finished while later ones are read; one thread does one thing after the other.
+
+        Only where each thread can decode stretches of its own, which H.264 allows between keyframes. The threads of one
+        decoder wait for each other, and lose more to a thread beside them than that gains.
+        """
+        info = self.info
         on_host = self.device is None and self.backend in ("auto", "native")
-        return self.config.score_mode == "change" and on_host and self.threads > 1
+        stretches = int(info.is_key.sum()) if info.codec == "h264" and info.has_timestamps else 0
+        return self.config.score_mode == "change" and on_host and stretches > self.threads > 1
 
     def _pack_as_read(self, frame_ids: Array, edges: Array) -> tuple[Samples, tuple[Array, Array]]:
         """The samples, and their canvases and positions; where both fail, the reader's error is raised."""

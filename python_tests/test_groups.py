@@ -20,6 +20,13 @@ from parity import assert_same
 SMALL = {"target_canvas": 16, "group_size": 8, "min_samples": 1, "min_group_frames": 4, "max_pixels": 20_000}
 
 
+@pytest.fixture(autouse=True)
+def _packs_as_read(request, monkeypatch):
+    """Every video here, and not only those where it is quicker."""
+    if "rule" not in request.node.name:
+        monkeypatch.setattr(Chooser, "_packs_as_read", property(lambda self: self.threads > 1))
+
+
 def assert_same_tokens(got, expected):
     for field in dataclasses.fields(got):
         a, b = getattr(got, field.name), getattr(expected, field.name)
@@ -261,6 +268,31 @@ def test_time_that_runs_out_amid_the_groups(real_clip, monkeypatch, no_thread_le
     monkeypatch.setattr(native, "change_scores", late)
     with pytest.raises(VideoCancelledError, match="longer than max_wall_seconds"):
         tokenize_video(real_clip, threads=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "beside"),
+    [
+        ("h264_bframes", {}, True),
+        ("h264_bframes", {"threads": 1}, False),
+        ("h264_bframes", {"threads": 3}, False),  # as many stretches: there is no end to work beside
+        ("h264_bframes", {"score_mode": "fused"}, False),
+        ("h264_bframes", {"backend": "reference"}, False),
+        ("mpeg2", {}, False),
+        ("h264_raw", {}, False),
+    ],
+)
+def test_the_rule(name, options, beside, clip_path, monkeypatch):
+    started = []
+    start = threading.Thread.start
+
+    def note(self):
+        started.append(self.name)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", note)
+    tokenize_video(clip_path(name), **{**SMALL, "threads": 2, **options})
+    assert ("ov2_kernels-groups" in started) == beside
 
 
 def test_stages_sum_to_the_total(real_clip):
