@@ -74,13 +74,14 @@ def align(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def late_share(row: Any) -> float:
-    """What scoring, selection and packing take of the total."""
+    """What scoring, selection and packing take of the total; what of them goes on beside reading takes nothing."""
     return float(sum(row.stage(name) for name in LATE_STAGES) / row.stage("total"))
 
 
 def _stages(row: Any) -> str:
+    late = f"score + select + pack are {100 * late_share(row):.1f} % of the total, those beside reading left out"
     parts = ", ".join(f"{name} {1000 * row.stage(name):.1f}" for name in (*STAGES, "total"))
-    return f"  tokenize, medians in ms: {parts}; score + select + pack are {100 * late_share(row):.1f} % of the total"
+    return f"  tokenize, medians in ms: {parts}; {late}"
 
 
 def _quotient(rows: Mapping[str, Any], dividend: str, divisor: str) -> float | None:

@@ -38,10 +38,11 @@ inline void require(bool holds, const char* sentence) {
 // Pictures [N, H, W, ...] made of whole blocks; an error where they are not.
 kernels::Geometry geometry(const py::array& planes, int64_t patch);
 
-// Canvases and positions of the selected blocks, which `copy_blocks` writes.
-py::tuple packed_canvases(const kernels::Geometry& g, const Array<int64_t>& selected,
-                          const Array<int64_t>& frame_ids, int threads,
-                          const kernels::CopyBlocks& copy_blocks);
+// Writes canvases [C, H, W, 3] and positions [C * hp * wp, 3] of the selected blocks, which `copy_blocks`
+// copies.
+void pack_into(const kernels::Geometry& g, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
+               int threads, const kernels::CopyBlocks& copy_blocks, Array<uint8_t> canvases,
+               Array<int32_t> positions);
 
 void bind_media(py::module_& m);
 void bind_kernels(py::module_& m);

@@ -25,16 +25,26 @@ def read_samples(
     motion: int,
     limits: Mapping[str, Any],
     progress: Callable[[int], None] | None,
+    progress_at: AnyArray,
     frames: AnyArray | None,
+    colors: KeptColors | None,
     luma: AnyArray,
     prev_luma: AnyArray,
 ) -> dict[str, Any]: ...
 
 class KeptColors:
+    def __init__(self, samples: int, height: int, width: int) -> None: ...
     def frames(self, luma: AnyArray, threads: int) -> U8: ...
     def pack_canvases(
-        self, luma: AnyArray, selected: AnyArray, frame_ids: AnyArray, patch: int, threads: int
-    ) -> tuple[U8, I32]: ...
+        self,
+        luma: AnyArray,
+        selected: AnyArray,
+        frame_ids: AnyArray,
+        patch: int,
+        threads: int,
+        canvases: U8,
+        positions: I32,
+    ) -> None: ...
 
 def bit_cost(
     path: str | bytes,
@@ -99,8 +109,14 @@ def select_blocks(
     scores: AnyArray, group_edges: AnyArray, attenuation: AnyArray, images_per_group: int, global_: bool, threads: int
 ) -> I64: ...
 def pack_canvases(
-    frames: AnyArray, selected: AnyArray, frame_ids: AnyArray, patch: int, threads: int
-) -> tuple[U8, I32]: ...
+    frames: AnyArray,
+    selected: AnyArray,
+    frame_ids: AnyArray,
+    patch: int,
+    threads: int,
+    canvases: U8,
+    positions: I32,
+) -> None: ...
 def pack_pixel_values(
     frames: AnyArray, selected: AnyArray, frame_ids: AnyArray, table: AnyArray, patch: int, threads: int
 ) -> tuple[AnyArray, I64]: ...

@@ -1,4 +1,4 @@
-"""From a video's packets to the blocks that are kept: which frames are looked at, read, scored, and in what order."""
+"""From a video's packets to its canvases: which frames are looked at, read and scored, and which blocks are kept."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ import numpy as np
 from . import bits, ops
 from .beside import Beside
 from .config import CodecConfig
-from .geometry import canvas_size
+from .geometry import canvas_size, canvases_per_group
 from .limits import Deadline
 from .media import Array, Pictures, Samples, VideoInfo
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What goes onto the canvases, and where it comes from."""
+    """The canvases, and where what is on them comes from."""
 
     #: the sampled frames, int64 ``[N]``
     frame_ids: Array
     #: those of them that were read
     samples: Samples
-    #: source block of each block of each canvas among the samples read, int64 ``[C, hb * wb]``
-    selected: Any
+    #: uint8 ``[C, H, W, 3]`` and int32 ``[C * hp * wp, 3]``, as ``pack_canvases`` returns them
+    canvases: Any
+    positions: Any
     #: first sample of each group and the end of the last, int64 ``[groups + 1]``
     group_edges: Array
     #: group of each canvas, int32 ``[C]``, and whether it is its ``I`` or a ``P``, ``U1`` ``[C]``
@@ -86,14 +87,7 @@ class Chooser:
     def _read(
         self, frame_ids: Array, motion_source: str, *, predecessors: bool = True, whole_frames: bool = False
     ) -> Samples:
-        options: dict[str, Any] = {
-            "info": self.info,
-            "threads": self.threads,
-            "motion_source": motion_source,
-            "progress": self._tell("read", len(frame_ids)),
-            "limits": self.deadline.left(),
-            "backend": self.backend,
-        }
+        options = {**self._reading(frame_ids), "motion_source": motion_source}
         if self.device is None:
             # Of most frames few blocks are kept: unless frames are looked at whole, colour is converted of those.
             pictures = Pictures.empty(len(frame_ids), *self.size, predecessors=predecessors, frames=whole_frames)
@@ -104,6 +98,47 @@ class Chooser:
             )
         self.lap("read")
         return samples
+
+    def _reading(self, frame_ids: Array) -> dict[str, Any]:
+        """What every reader is told."""
+        return {
+            "info": self.info,
+            "threads": self.threads,
+            "progress": self._tell("read", len(frame_ids)),
+            "limits": self.deadline.left(),
+            "backend": self.backend,
+        }
+
+    @property
+    def _packs_as_read(self) -> bool:
+        """Whether groups are finished while later ones are read; one thread does one thing after the other.
+
+        Only where each thread can decode stretches of its own, which H.264 allows between keyframes. The threads of one
+        decoder wait for each other, and lose more to a thread beside them than that gains.
+        """
+        info = self.info
+        on_host = self.device is None and self.backend in ("auto", "native")
+        stretches = int(info.is_key.sum()) if info.codec == "h264" and info.has_timestamps else 0
+        return self.config.score_mode == "change" and on_host and stretches > self.threads > 1
+
+    def _pack_as_read(self, frame_ids: Array, edges: Array) -> tuple[Samples, tuple[Array, Array]]:
+        """The samples, and their canvases and positions; where both fail, the reader's error is raised."""
+        from .groups import GroupsAsRead  # which only loads where the extension does
+
+        options = self._reading(frame_ids)
+        tell = options["progress"]
+        with GroupsAsRead(self.config, frame_ids, edges, self.size, self.threads, self.lap) as groups:
+
+            def progress(ready: int) -> None:
+                groups.progress(ready)
+                if tell is not None:
+                    tell(ready)
+
+            options |= {"progress": progress, "progress_at": edges}
+            options |= {"motion_source": "none", "pictures": groups.pictures}
+            samples = ops.read_samples(self.path, frame_ids, *self.size, **options)
+            self.lap("read")
+            return samples, groups.result()
 
     def _by_score(self) -> Choice:
         config, info = self.config, self.info
@@ -116,11 +151,14 @@ class Chooser:
         else:
             exact, known = self._bits(frame_ids, config, self._tell("bits", len(frame_ids)))
         self.lap("bits")
-        if config.score_mode == "bits" and known.all():
+        if self._packs_as_read:
+            samples, packed = self._pack_as_read(frame_ids, edges)
+        elif config.score_mode == "bits" and known.all():
             # Nothing else counts, so nothing need be decoded to choose.
             zeros = np.zeros(exact.shape, dtype=np.int32)
             selected = self._select(self._fuse((zeros, zeros, exact), edges), edges)
             read, samples, selected = self._read_chosen(frame_ids, selected, exact[0].size)
+            packed = self._pack(samples, selected)
         else:
             merge = self._merge(edges, exact, known)
             if samples is None:
@@ -130,11 +168,12 @@ class Chooser:
             else:
                 energies = score_inputs(samples, config, self.threads, self.backend, merge)
                 selected = self._select(self._fuse(energies, edges), edges)
-        counts = np.minimum(np.diff(edges), config.images_per_group)
+            packed = self._pack(samples, selected)
+        counts = canvases_per_group(edges, config.images_per_group)
         kinds = np.full(int(counts.sum()), "P")
         kinds[np.cumsum(counts) - counts] = "I"
         group_ids = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known, read[samples.substituted])
+        return Choice(frame_ids, samples, *packed, edges, group_ids, kinds, known, read[samples.substituted])
 
     @property
     def _beside(self) -> bool:
@@ -194,6 +233,11 @@ class Chooser:
         self.lap("select")
         return selected
 
+    def _pack(self, samples: Samples, selected: Any) -> tuple[Any, Any]:
+        packed = ops.pack_canvases(samples.frames, selected, samples.frame_ids, **self._how)
+        self.lap("pack")
+        return packed
+
     def _read_chosen(self, frame_ids: Array, selected: Array, blocks: int) -> tuple[Array, Samples, Any]:
         """Reads the samples that give a block; says which, and where among them the selected blocks are."""
         used, place = np.unique(selected // blocks, return_inverse=True)
@@ -248,8 +292,9 @@ class Chooser:
         )
         self.lap("select")
         kinds = np.where(first, "I", "P")
+        packed = self._pack(samples, selected)
         substituted = frame_ids[samples.substituted]
-        return Choice(frame_ids, samples, selected, edges, group_ids, kinds, known, substituted)
+        return Choice(frame_ids, samples, *packed, edges, group_ids, kinds, known, substituted)
 
 
 def plan(info: VideoInfo, config: CodecConfig, backend: str = "auto") -> tuple[Array, Array]:

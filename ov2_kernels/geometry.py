@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from .media import Array
+
 
 def canvas_size(height: int, width: int, *, patch: int = 14, max_pixels: int = 150_000) -> tuple[int, int]:
     """Canvas height and width for an upright picture of ``height`` x ``width`` pixels (algorithm, section 4).
@@ -27,3 +31,8 @@ def canvas_size(height: int, width: int, *, patch: int = 14, max_pixels: int = 1
         if canvas_width == factor:
             canvas_height = min(canvas_height, longest)
     return canvas_height, canvas_width
+
+
+def canvases_per_group(group_edges: Array, images_per_group: int) -> Array:
+    """How many canvases each group gets, int64 ``[groups]``, of its edges in samples, int64 ``[groups + 1]``."""
+    return np.minimum(np.diff(group_edges), images_per_group)

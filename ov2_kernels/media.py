@@ -82,8 +82,8 @@ class VideoInfo:
 class Pictures:
     """Memory for the pictures of samples, C-contiguous; whoever brings it chooses where they lie."""
 
-    #: uint8 ``[N, H, W, 3]``, or None where the samples' frames may be :class:`DeferredFrames`
-    frames: Array | None
+    #: uint8 ``[N, H, W, 3]``; or :class:`DeferredFrames`, or None, where those that are read may be such
+    frames: Array | DeferredFrames | None
     #: uint8 ``[N, H, W]`` and ``[N, H, W]``, or ``[0, H, W]`` where predecessors are not wanted
     luma: Array
     prev_luma: Array
@@ -109,23 +109,18 @@ class DeferredFrames:
     ndim = 4
 
     def __init__(self, colors: Any, luma: Array) -> None:
-        self._colors = colors
-        self._luma = luma
+        self.colors = colors
+        self.luma = luma
         self.shape = (*luma.shape, 3)
 
     def __len__(self) -> int:
-        return len(self._luma)
+        return len(self.luma)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("deferred frames cannot become an array without conversion")
-        frames: Array = self._colors.frames(self._luma, resolve_threads(None))
+        frames: Array = self.colors.frames(self.luma, resolve_threads(None))
         return frames if dtype is None else frames.astype(dtype, copy=False)
-
-    def pack_canvases(self, selected: Array, frame_ids: Array, patch: int, threads: int) -> tuple[Array, Array]:
-        """What the native ``pack_canvases`` makes of them."""
-        canvases: tuple[Array, Array] = self._colors.pack_canvases(self._luma, selected, frame_ids, patch, threads)
-        return canvases
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,6 +109,7 @@ def read_samples(
     threads: int = 1,
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
+    progress_at: Sequence[int] | Array = (),
     pictures: Pictures | None = None,
     limits: Limits | None = None,
 ) -> Samples:
@@ -116,6 +117,8 @@ def read_samples(
     path = os.fspath(path)
     info = info or probe(path, limits=limits)
     pictures = pictures or Pictures.empty(len(frame_ids), height, width)
+    frames = deferred_frames(pictures.luma) if pictures.frames is None else pictures.frames
+    converted, colors = (None, frames.colors) if isinstance(frames, DeferredFrames) else (frames, None)
     out = _core.read_samples(
         _encoded(path),
         _as(info.size, "int64"),
@@ -130,17 +133,25 @@ def read_samples(
         _MOTION[motion_source],
         native_limits(limits),
         progress,
-        pictures.frames,
+        _as(progress_at, "int64"),
+        converted,
+        colors,
         pictures.luma,
         pictures.prev_luma,
     )
-    colors = out.pop("colors")
-    frames = DeferredFrames(colors, pictures.luma) if pictures.frames is None else pictures.frames
     out["pict_types"] = out["pict_types"].view("S1")
     out["motion_source"] = MOTION_SOURCES[out["motion_source"]]
     wanted = np.array(frame_ids, dtype=np.int64)
     out["substituted"] = out["shown_ids"] != wanted
     return Samples(wanted, frames, pictures.luma, pictures.prev_luma, **out)
+
+
+def deferred_frames(luma: Array) -> DeferredFrames:
+    """Frames of which nothing is there yet but the memory for their luma, uint8 ``[N, H, W]``: ``Pictures.frames``.
+
+    While they are read, those samples may be packed that the reader's ``progress`` has told of.
+    """
+    return DeferredFrames(_core.KeptColors(*luma.shape), luma)
 
 
 def bit_cost(
@@ -244,12 +255,29 @@ def select_blocks(
 
 
 def pack_canvases(
-    frames: Array | DeferredFrames, selected: Array, frame_ids: Array, *, patch: int = 14, threads: int = 1
+    frames: Array | DeferredFrames,
+    selected: Array,
+    frame_ids: Array,
+    *,
+    patch: int = 14,
+    threads: int = 1,
+    out: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
-    """Twin of :func:`ov2_kernels.reference.pack_canvases`."""
+    """Twin of :func:`ov2_kernels.reference.pack_canvases`; ``out`` is memory for what it returns."""
+    height, width = frames.shape[1:3]
+    canvases, positions = out or empty_canvases(len(selected), height, width, patch)
+    rest = (_as(selected, "int64"), _as(frame_ids, "int64"), patch, threads, canvases, positions)
     if isinstance(frames, DeferredFrames):
-        return frames.pack_canvases(_as(selected, "int64"), _as(frame_ids, "int64"), patch, threads)
-    return _core.pack_canvases(_as(frames, "uint8"), _as(selected, "int64"), _as(frame_ids, "int64"), patch, threads)
+        frames.colors.pack_canvases(frames.luma, *rest)
+    else:
+        _core.pack_canvases(_as(frames, "uint8"), *rest)
+    return canvases, positions
+
+
+def empty_canvases(count: int, height: int, width: int, patch: int) -> tuple[Array, Array]:
+    """Memory for what :func:`pack_canvases` returns, not initialised."""
+    patches = (height // patch) * (width // patch)
+    return np.empty((count, height, width, 3), np.uint8), np.empty((count * patches, 3), np.int32)
 
 
 def pack_pixel_values(

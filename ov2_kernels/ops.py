@@ -115,6 +115,7 @@ def read_samples(
     threads: int | None = None,
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
+    progress_at: Sequence[int] | Array = (),
     pictures: Pictures | None = None,
     limits: Limits | None = None,
     backend: str = "auto",
@@ -124,8 +125,9 @@ def read_samples(
     ``frame_ids`` are rows of the packet table, strictly increasing; ``height`` and ``width`` are those of the canvas in
     pixels, multiples of 4. ``info`` saves a second look at the container. ``motion_source`` is ``auto`` (the codec's
     vectors, estimated where it exports none), ``estimated`` or ``none``. ``progress`` is called with the number of
-    samples, from the first on, whose pictures are written (0 again if reading must start anew); what it raises ends the
-    read. ``pictures`` is memory for them. Where it has none for frames, their colour may be converted later, of the
+    samples, from the first on, whose pictures are written and will stay (0 again if reading must start anew): now and
+    then, and soon after one of ``progress_at``, which rise, is reached; what it raises ends the read. ``pictures`` is
+    memory for them. Where it has none for frames, their colour may be converted later, of the
     blocks that are packed (:class:`ov2_kernels.media.DeferredFrames`); where its ``prev_luma`` has no rows, which takes
     ``motion_source="none"``, the pictures before the samples are not decoded for their own sake. ``limits`` are those
     of :func:`probe`. Raises :class:`VideoError` where a frame cannot be decoded, unless ``limits.on_error`` is
@@ -141,6 +143,7 @@ def read_samples(
         threads=resolve_threads(threads),
         motion_source=motion_source,
         progress=progress,
+        progress_at=progress_at,
         pictures=pictures,
         limits=limits,
     )

@@ -52,7 +52,7 @@ class CodecTokens:
     substitutes: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     #: pictures that the container lists and the file does not hold, with ``on_error="salvage"``
     missing_frames: int = 0
-    #: seconds per stage
+    #: seconds per stage, as :func:`ov2_kernels.tokenize_video` counts them
     timings: Mapping[str, float] = field(default_factory=dict)
     #: what the canvases are: ``codec`` (selected blocks), whole ``frames`` or an ``image``
     evidence: str = "codec"

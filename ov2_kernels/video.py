@@ -28,7 +28,7 @@ class _Stopwatch:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self.timings[stage] = now - self._last
+        self.timings[stage] = self.timings.get(stage, 0.0) + now - self._last
         self._last = now
         self.timings["total"] = now - self._start
 
@@ -45,16 +45,18 @@ def tokenize_video(
     """Tokenizes a video: reads it once, scores what changed, and keeps the best blocks on full canvases.
 
     ``profile="readiness"`` selects what codec-video-prep 0.2.5 selects (section 13). With ``score_mode="bits"`` and
-    H.264, nothing is decoded before it is known what is kept, and only what is needed for that.
-    ``config`` defaults to ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``,
-    ``reference`` or ``triton``; all give the same bits from the same pixels. With ``device``, a torch device, the
-    samples are uploaded while decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens
-    there; ``timings`` then tell when work was queued, not when it was done. Bits that are read while pictures are count
-    as ``read`` there. ``progress`` is called with the stage, how
-    much of it is done and how much there is; what it raises ends the work. Raises a :class:`VideoError` (see
+    H.264, nothing is decoded before it is known what is kept, and only what is needed for that. ``config`` defaults to
+    ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``, ``reference`` or ``triton``;
+    all give the same bits from the same pixels. With ``device``, a torch device, the samples are uploaded while
+    decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens there. On the CPU, with
+    ``score_mode="change"`` and threads that decode stretches of H.264 of their own, each group is scored and packed as
+    soon as its samples are there, while later ones are decoded. ``timings`` are seconds that the calling thread spent
+    on each stage, and sum to ``total``. What went on beside reading, groups and bits, counts as ``read``; ``score``,
+    ``select`` and ``pack`` are then of the groups that were left when all was read. With ``device`` they tell when work
+    was queued, not when it was done. ``progress`` is called in the calling thread with the stage, how much of it is
+    done and how much there is; what it raises ends the work. Raises a :class:`VideoError` (see
     :mod:`ov2_kernels.errors`) where the file cannot be read (then also an ``OSError``), holds no usable video, exceeds
-    a limit or takes too long, and ``ValueError`` for a wrong setting.
-    Source: algorithm, sections 1 to 8, 12 and 13.
+    a limit or takes too long, and ``ValueError`` for a wrong setting. Source: algorithm, sections 1 to 8, 12 and 13.
     """
     config = (config or CodecConfig()).replace(**overrides)
     threads = resolve_threads(config.threads)
@@ -73,13 +75,9 @@ def tokenize_video(
     lap("probe")
     choice = Chooser(path, info, config, threads, backend, device, progress, lap, deadline).choose()
     samples, frame_ids = choice.samples, choice.frame_ids
-    canvases, positions = ops.pack_canvases(
-        samples.frames, choice.selected, samples.frame_ids, patch=config.patch, threads=threads, backend=backend
-    )
-    watch.lap("pack")
     return CodecTokens(
-        canvases=canvases,
-        src_patch_position=positions,
+        canvases=choice.canvases,
+        src_patch_position=choice.positions,
         group_ids=choice.group_ids,
         canvas_kinds=choice.canvas_kinds,
         frame_ids=frame_ids,

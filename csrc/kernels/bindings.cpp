@@ -212,11 +212,13 @@ Array<uint8_t> bad_frames(const Array<uint8_t>& frames, int threads) {
     return bad;
 }
 
-py::tuple pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& selected,
-                        const Array<int64_t>& frame_ids, int64_t patch, int threads) {
+void pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& selected,
+                   const Array<int64_t>& frame_ids, int64_t patch, int threads, Array<uint8_t> canvases,
+                   Array<int32_t> positions) {
     Geometry g = geometry(frames, patch);
     require_shape(frames, "frames", {g.frames, g.height, g.width, 3});
-    return packed_canvases(g, selected, frame_ids, threads, kernels::copy_from(g, frames.data()));
+    pack_into(g, selected, frame_ids, threads, kernels::copy_from(g, frames.data()), std::move(canvases),
+              std::move(positions));
 }
 
 template <typename Value>
@@ -252,21 +254,19 @@ Geometry geometry(const py::array& planes, int64_t patch) {
     return g;
 }
 
-py::tuple packed_canvases(const Geometry& g, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
-                          int threads, const kernels::CopyBlocks& copy_blocks) {
+void pack_into(const Geometry& g, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
+               int threads, const kernels::CopyBlocks& copy_blocks, Array<uint8_t> canvases,
+               Array<int32_t> positions) {
     require_shape(frame_ids, "frame_ids", {g.frames});
     require_selected(selected, g);
     py::ssize_t count = selected.shape(0);
-    Array<uint8_t> canvases({count, py::ssize_t{g.height}, py::ssize_t{g.width}, py::ssize_t{3}});
-    Array<int32_t> positions({count * 4 * g.blocks(), py::ssize_t{3}});
+    require_shape(canvases, "canvases", {count, g.height, g.width, 3});
+    require_shape(positions, "positions", {count * 4 * g.blocks(), 3});
     uint8_t* canvas_data = canvases.mutable_data();
     int32_t* position_data = positions.mutable_data();
-    {
-        py::gil_scoped_release release;
-        kernels::pack_canvases(g, copy_blocks, selected.data(), count, frame_ids.data(), threads, canvas_data,
-                               position_data);
-    }
-    return py::make_tuple(canvases, positions);
+    py::gil_scoped_release release;
+    kernels::pack_canvases(g, copy_blocks, selected.data(), count, frame_ids.data(), threads, canvas_data,
+                           position_data);
 }
 
 void bind_kernels(py::module_& m) {
@@ -294,7 +294,8 @@ void bind_kernels(py::module_& m) {
           py::arg("threads"));
     m.def("bad_frames", &bad_frames, py::arg("frames").noconvert(), py::arg("threads"));
     m.def("pack_canvases", &pack_canvases, py::arg("frames").noconvert(), py::arg("selected").noconvert(),
-          py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"));
+          py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"),
+          py::arg("canvases").noconvert(), py::arg("positions").noconvert());
     m.def("pack_pixel_values", &pack_pixel_values<uint16_t>, py::arg("frames").noconvert(),
           py::arg("selected").noconvert(), py::arg("frame_ids").noconvert(), py::arg("table").noconvert(),
           py::arg("patch"), py::arg("threads"));

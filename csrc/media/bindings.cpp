@@ -35,17 +35,19 @@ std::vector<T> to_vector(const Array<T>& values, const char* name, py::ssize_t c
     return std::vector<T>(values.data(), values.data() + count);
 }
 
-// Lets Python handle signals and show progress, at most every 50 ms, from a thread that has released the GIL,
-// and stops work that takes too long.
+// Lets Python handle signals and show progress, every 50 ms and where one of `marks`, which rise, is reached,
+// from a thread that has released the GIL, and stops work that takes too long.
 class Poll {
   public:
-    Poll(const std::string& path, const py::dict& limits, py::object progress)
+    Poll(const std::string& path, const py::dict& limits, py::object progress,
+         std::vector<int64_t> marks = {})
         : path_(path),
           seconds_(limits["max_wall_seconds"].cast<double>()),
           start_(std::chrono::steady_clock::now()),
-          progress_(std::move(progress)) {}
+          progress_(std::move(progress)),
+          marks_(std::move(marks)) {}
 
-    void operator()(int64_t done) { look(done, done < done_); }
+    void operator()(int64_t done) { look(done, done < done_ || passes_mark(done)); }
 
     // Without news.
     void check() { look(done_, false); }
@@ -56,6 +58,11 @@ class Poll {
     }
 
   private:
+    bool passes_mark(int64_t done) const {
+        auto next = std::upper_bound(marks_.begin(), marks_.end(), done_);
+        return next != marks_.end() && *next <= done;
+    }
+
     void look(int64_t done, bool at_once) {
         auto now = std::chrono::steady_clock::now();
         if (std::chrono::duration<double>(now - start_).count() > seconds_) {
@@ -74,6 +81,7 @@ class Poll {
     double seconds_;
     std::chrono::steady_clock::time_point start_;
     py::object progress_;
+    std::vector<int64_t> marks_;
     int64_t done_ = 0;
     std::chrono::steady_clock::time_point last_{};
 };
@@ -187,7 +195,8 @@ std::vector<int64_t> increasing_rows(const Array<int64_t>& frame_indices, py::ss
 py::dict read_samples(const std::string& path, const Array<int64_t>& size, const Array<int64_t>& pts,
                       const Array<uint8_t>& is_key, const Array<int64_t>& decode_index, bool has_timestamps,
                       const Array<int64_t>& frame_indices, int height, int width, int threads, int motion,
-                      const py::dict& limits, py::object progress, std::optional<Array<uint8_t>> frames,
+                      const py::dict& limits, py::object progress, const Array<int64_t>& progress_at,
+                      std::optional<Array<uint8_t>> frames, const std::shared_ptr<media::KeptColors>& colors,
                       Array<uint8_t> luma, Array<uint8_t> prev_luma) {
     require(height > 0 && width > 0 && height % 4 == 0 && width % 4 == 0,
             "height and width must be positive multiples of 4");
@@ -204,7 +213,10 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     request.motion = static_cast<media::MotionSource>(motion);
 
     py::ssize_t h = height, w = width;
+    require(frames.has_value() != (colors != nullptr), "either frames or colors must be given");
     if (frames) require_shape(*frames, "frames", {n, h, w, 3});
+    require(colors == nullptr || (colors->samples() == n && colors->height() == h && colors->width() == w),
+            "colors must be those of the samples");
     require_shape(luma, "luma", {n, h, w});
     request.predecessors = n == 0 || prev_luma.ndim() != 3 || prev_luma.shape(0) != 0;
     if (request.predecessors) require_shape(prev_luma, "prev_luma", {n, h, w});
@@ -215,7 +227,6 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
                             .cast<Array<int16_t>>();
     Array<int64_t> packet_bytes(n), sample_pts(n), shown(n);
     Array<uint8_t> pict_types(n);
-    auto colors = frames ? nullptr : std::make_shared<media::KeptColors>(n, width, height);
     media::SampleArrays arrays{frames ? frames->mutable_data() : nullptr,
                                colors.get(),
                                luma.mutable_data(),
@@ -226,7 +237,9 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
                                pict_types.mutable_data(),
                                shown.mutable_data()};
     media::ReadStatistics statistics;
-    Poll poll(path, limits, std::move(progress));
+    std::vector<int64_t> marks = to_vector(progress_at, "progress_at", progress_at.size());
+    require(std::is_sorted(marks.begin(), marks.end()), "progress_at must not fall");
+    Poll poll(path, limits, std::move(progress), std::move(marks));
     request.limits = to_limits(limits, poll);
     request.poll = [&poll](int64_t done) { poll(done); };
     without_gil(path, [&] { statistics = media::read_samples(request, arrays); });
@@ -238,7 +251,6 @@ py::dict read_samples(const std::string& path, const Array<int64_t>& size, const
     result["pict_types"] = pict_types;
     result["shown_ids"] = shown;
     result["motion_source"] = static_cast<int>(statistics.motion);
-    result["colors"] = colors;
     result["decoded"] = statistics.decoded;
     result["skipped"] = statistics.skipped;
     return result;
@@ -299,6 +311,11 @@ py::dict bit_cost(const std::string& path, const Array<int64_t>& size, const Arr
     return result;
 }
 
+std::shared_ptr<media::KeptColors> new_colors(int64_t samples, int height, int width) {
+    require(samples >= 0 && height > 0 && width > 0, "samples, height and width must be positive");
+    return std::make_shared<media::KeptColors>(samples, width, height);
+}
+
 void require_luma(const media::KeptColors& colors, const Array<uint8_t>& luma) {
     require_shape(luma, "luma", {colors.samples(), colors.height(), colors.width()});
 }
@@ -318,9 +335,9 @@ Array<uint8_t> converted_frames(const media::KeptColors& colors, const Array<uin
     return frames;
 }
 
-py::tuple converted_canvases(const media::KeptColors& colors, const Array<uint8_t>& luma,
-                             const Array<int64_t>& selected, const Array<int64_t>& frame_ids, int64_t patch,
-                             int threads) {
+void convert_canvases(const media::KeptColors& colors, const Array<uint8_t>& luma,
+                      const Array<int64_t>& selected, const Array<int64_t>& frame_ids, int64_t patch,
+                      int threads, Array<uint8_t> canvases, Array<int32_t> positions) {
     require_luma(colors, luma);
     kernels::Geometry g = geometry(luma, patch);
     const uint8_t* from = luma.data();
@@ -328,7 +345,7 @@ py::tuple converted_canvases(const media::KeptColors& colors, const Array<uint8_
         media::Area area{x * g.block(), y * g.block(), count * g.block(), g.block()};
         colors.convert(sample, from + sample * g.pixels(), area, to);
     };
-    return packed_canvases(g, selected, frame_ids, threads, convert);
+    pack_into(g, selected, frame_ids, threads, convert, std::move(canvases), std::move(positions));
 }
 
 py::dict ffmpeg_versions() {
@@ -378,17 +395,19 @@ void bind_media(py::module_& m) {
           py::arg("pts").noconvert(), py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
           py::arg("has_timestamps"), py::arg("frame_indices").noconvert(), py::arg("height"),
           py::arg("width"), py::arg("threads"), py::arg("motion"), py::arg("limits"), py::arg("progress"),
-          py::arg("frames").noconvert(), py::arg("luma").noconvert(), py::arg("prev_luma").noconvert());
+          py::arg("progress_at").noconvert(), py::arg("frames").noconvert(), py::arg("colors"),
+          py::arg("luma").noconvert(), py::arg("prev_luma").noconvert());
     m.def("bit_cost", &bit_cost, py::arg("path"), py::arg("size").noconvert(), py::arg("pts").noconvert(),
           py::arg("is_key").noconvert(), py::arg("decode_index").noconvert(),
           py::arg("frame_indices").noconvert(), py::arg("threads"), py::arg("whole_bytes"),
           py::arg("run_to_first_skipped"), py::arg("terminate_to_nobody"), py::arg("limits"),
           py::arg("progress"));
     py::class_<media::KeptColors, std::shared_ptr<media::KeptColors>>(m, "KeptColors")
+        .def(py::init(&new_colors), py::arg("samples"), py::arg("height"), py::arg("width"))
         .def("frames", &converted_frames, py::arg("luma").noconvert(), py::arg("threads"))
-        .def("pack_canvases", &converted_canvases, py::arg("luma").noconvert(),
-             py::arg("selected").noconvert(), py::arg("frame_ids").noconvert(), py::arg("patch"),
-             py::arg("threads"));
+        .def("pack_canvases", &convert_canvases, py::arg("luma").noconvert(), py::arg("selected").noconvert(),
+             py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"),
+             py::arg("canvases").noconvert(), py::arg("positions").noconvert());
     m.def("ffmpeg_versions", &ffmpeg_versions);
 }
 

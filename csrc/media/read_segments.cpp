@@ -105,8 +105,8 @@ class SegmentReader {
 
     void write(Converter& converter, const AVFrame& frame) {
         ++decoded_;
-        int64_t row = context_.plan.row(std::max<int64_t>(frame.pts, 0));
-        Destination to = writer_.destination(row);
+        int64_t row = frame.pts < 0 ? -1 : context_.plan.row(frame.pts);
+        Destination to = writer_.unwritten(writer_.destination(row));
         if (to.sample >= 0) {
             to.still = context_.table().is_key[static_cast<size_t>(row)] != 0;
             writer_.describe(to.sample, frame, context_.table().size[static_cast<size_t>(row)], row);

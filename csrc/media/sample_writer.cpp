@@ -37,6 +37,13 @@ Destination SampleWriter::destination(int64_t row) const {
     return to;
 }
 
+Destination SampleWriter::unwritten(Destination to) const {
+    auto has = [this](int64_t i, uint8_t part) { return (parts_[static_cast<size_t>(i)] & part) != 0; };
+    if (to.sample >= 0 && has(to.sample, kOwn)) to.sample = -1;
+    if (to.successor >= 0 && has(to.successor, kPrevious)) to.successor = -1;
+    return to;
+}
+
 void SampleWriter::write(Converter& converter, const AVFrame& frame, const Destination& to) {
     uint8_t* successor = to.successor < 0 ? nullptr : arrays_.prev_luma + to.successor * plane_;
     if (to.sample < 0) {

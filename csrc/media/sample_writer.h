@@ -42,6 +42,9 @@ class SampleWriter {
 
     // The samples that a picture serves by its row of the packet table.
     Destination destination(int64_t row) const;
+    // Those of them that have no picture yet: where a packet gives two, the first counts, for it may be in
+    // use.
+    Destination unwritten(Destination to) const;
 
     // Writes pixels and raw vectors. May run on several threads at once, for different samples.
     void write(Converter& converter, const AVFrame& frame, const Destination& to);

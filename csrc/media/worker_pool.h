@@ -62,7 +62,7 @@ class WorkerPool {
   private:
     template <typename Poll, typename Done>
     void wait(std::unique_lock<std::mutex>& lock, Poll& poll, Done done) {
-        while (!room_.wait_for(lock, std::chrono::milliseconds(20), [&] { return done() || error_; })) {
+        while (!room_.wait_for(lock, std::chrono::milliseconds(5), [&] { return done() || error_; })) {
             lock.unlock();
             poll();
             lock.lock();

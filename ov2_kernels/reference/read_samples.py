@@ -32,6 +32,7 @@ def read_samples(
     threads: int = 1,
     motion_source: str = "auto",
     progress: Callable[[int], None] | None = None,
+    progress_at: Sequence[int] | Array = (),
     pictures: Pictures | None = None,
     limits: Limits | None = None,
 ) -> Samples:
@@ -40,8 +41,9 @@ def read_samples(
     ``frame_ids`` are rows of the packet table, strictly increasing; ``height`` and ``width`` are those of the canvas,
     in pixels, multiples of 4. ``motion_source`` is ``auto`` (the codec's vectors, estimated where it exports none),
     ``estimated`` or ``none``. ``progress`` is called with the number of samples, from the first on, whose pictures are
-    written; ``pictures`` is memory for them. ``limits`` say what is accepted. Raises :class:`VideoError` where a frame
-    cannot be decoded, unless ``limits.on_error`` is ``salvage`` and any can. Source: algorithm, section 4.
+    written, after each, whatever ``progress_at``; ``pictures`` is memory for them. ``limits`` say what is accepted.
+    Raises :class:`VideoError` where a frame cannot be decoded, unless ``limits.on_error`` is ``salvage`` and
+    any can. Source: algorithm, section 4.
     """
     path = os.fspath(path)
     limits = limits or Limits()
@@ -51,10 +53,10 @@ def read_samples(
     shown, references = _decode(open_video(path, deadline.left()), info, source == "codec")
     rows = [row for row, *_ in shown]
     n = len(frame_ids)
-    if pictures is None or pictures.frames is None:  # nothing is deferred here
-        predecessors = pictures is None or len(pictures.prev_luma) > 0
+    predecessors = pictures is None or len(pictures.prev_luma) > 0
+    if pictures is None or not isinstance(pictures.frames, np.ndarray):  # nothing is deferred here
         pictures = Pictures.empty(n, height, width, predecessors=predecessors)
-    assert pictures.frames is not None
+    assert isinstance(pictures.frames, np.ndarray)
     if n and not len(pictures.prev_luma) and source != "none":
         raise ValueError("motion needs the pictures before the samples")
     out: dict[str, Any] = {
