@@ -20,6 +20,9 @@ from .geometry import canvas_size, canvases_per_group
 from .limits import Deadline
 from .media import Array, Pictures, Samples, VideoInfo
 
+#: seconds of video beside which what a few groups cost is little
+LONG = 60.0
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -113,13 +116,15 @@ class Chooser:
     def _packs_as_read(self) -> bool:
         """Whether groups are finished while later ones are read; one thread does one thing after the other.
 
-        Only where each thread can decode stretches of its own, which H.264 allows between keyframes. The threads of one
-        decoder wait for each other, and lose more to a thread beside them than that gains.
+        Only where each thread can decode stretches of its own, which H.264 allows between keyframes: the threads of one
+        decoder wait for each other, and lose more to a thread beside them than that gains. But of a long video either
+        is little, and colours of finished groups need not be kept.
         """
         info = self.info
         on_host = self.device is None and self.backend in ("auto", "native")
         stretches = int(info.is_key.sum()) if info.codec == "h264" and info.has_timestamps else 0
-        return self.config.score_mode == "change" and on_host and stretches > self.threads > 1
+        gains = stretches > self.threads or info.duration > LONG
+        return self.config.score_mode == "change" and on_host and self.threads > 1 and gains
 
     def _pack_as_read(self, frame_ids: Array, edges: Array) -> tuple[Samples, tuple[Array, Array]]:
         """The samples, and their canvases and positions; where both fail, the reader's error is raised."""

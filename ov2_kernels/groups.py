@@ -125,4 +125,6 @@ class GroupsAsRead:
             positions[4 * blocks * canvas_edges[first] : 4 * blocks * canvas_edges[end]],
         )
         native.pack_canvases(self._frames, selected, self._frame_ids, out=out, **how)
+        # So that memory is as much as a few groups take, however many samples there are.
+        self._frames.colors.release(int(edges[first]), int(edges[end]))
         lap("pack")

@@ -57,3 +57,22 @@ def test_arrays_of_deferred_frames(clip_path):
         ops.pack_canvases(lazy.frames, np.full((1, 12), 24), np.array([1, 5]), patch=PATCH)
     with pytest.raises(ValueError, match="frames must be multiples of 2"):
         ops.pack_canvases(lazy.frames, np.zeros((1, 12), dtype=np.int64), np.array([1, 5]), patch=16)
+
+
+def test_colours_that_are_wanted_no_more(clip_path):
+    """Released samples are grey, and no other is; their memory is taken anew."""
+    ids = np.arange(40)
+    eager, lazy = both(clip_path("h264_bframes"), 84, 112, ids)
+    lazy.frames.colors.release(2, 4)
+    after = np.asarray(lazy.frames)
+    grey = (after == after[..., :1]).all(axis=(1, 2, 3))
+    assert np.flatnonzero(grey).tolist() == [2, 3]
+    assert_same(after[~grey], eager.frames[~grey])
+    for begin, end in ((-1, 1), (2, 1), (0, 41)):
+        with pytest.raises(ValueError, match="no such samples"):
+            lazy.frames.colors.release(begin, end)
+    lazy.frames.colors.release(0, 40)
+    again = ops.read_samples(
+        clip_path("h264_bframes"), ids, 84, 112, pictures=Pictures(lazy.frames, lazy.luma, lazy.prev_luma)
+    )
+    assert_same(np.asarray(again.frames), eager.frames, "frames")

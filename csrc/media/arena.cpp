@@ -20,22 +20,38 @@ void Arena::Free::operator()(uint8_t* part) const {
     ::operator delete(part, kLargePage);
 }
 
+// The part that was taken from last, or one of which all is given back, or a new one.
+Arena::Part& Arena::part_with(size_t bytes) {
+    if (!parts_.empty() && parts_[current_].size - parts_[current_].used >= bytes) return parts_[current_];
+    for (current_ = 0; current_ < parts_.size(); ++current_) {
+        Part& part = parts_[current_];
+        if (part.taken > 0 || part.size < bytes) continue;
+        part.used = 0;
+        return part;
+    }
+    size_t size = std::max(bytes, kPart);
+    parts_.push_back(
+        {std::unique_ptr<uint8_t, Free>(static_cast<uint8_t*>(::operator new(size, kLargePage))), size});
+#if defined(__linux__)
+    // Refused where the system has none, and then the pages are small.
+    madvise(parts_.back().memory.get(), size, MADV_HUGEPAGE);
+#endif
+    return parts_.back();
+}
+
 uint8_t* Arena::take(size_t bytes) {
     bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    if (bytes > left_) {
-        size_t size = std::max(bytes, kPart);
-        parts_.emplace_back(static_cast<uint8_t*>(::operator new(size, kLargePage)));
-        next_ = parts_.back().get();
-        left_ = size;
-#if defined(__linux__)
-        // Refused where the system has none, and then the pages are small.
-        madvise(next_, size, MADV_HUGEPAGE);
-#endif
-    }
-    uint8_t* taken = next_;
-    next_ += bytes;
-    left_ -= bytes;
+    Part& part = part_with(bytes);
+    uint8_t* taken = part.memory.get() + part.used;
+    part.used += bytes;
+    ++part.taken;
     return taken;
+}
+
+void Arena::give_back(const uint8_t* taken) {
+    for (Part& part : parts_) {
+        if (taken >= part.memory.get() && taken < part.memory.get() + part.size) --part.taken;
+    }
 }
 
 }  // namespace ov2::media

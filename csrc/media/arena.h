@@ -1,4 +1,4 @@
-// Memory for much that is written once, piece by piece, and freed together.
+// Memory for much that is written once, piece by piece.
 #pragma once
 
 #include <cstddef>
@@ -12,16 +12,26 @@ namespace ov2::media {
 // small one. Not for several threads at once.
 class Arena {
   public:
-    // `bytes` that nothing else uses, not initialised, until the arena goes.
+    // `bytes` that nothing else uses, not initialised, until they are given back or the arena goes.
     uint8_t* take(size_t bytes);
+    // What was taken is not needed any more. Memory that lies near it is taken anew once all of it is given
+    // back.
+    void give_back(const uint8_t* taken);
 
   private:
     struct Free {
         void operator()(uint8_t* part) const;
     };
-    std::vector<std::unique_ptr<uint8_t, Free>> parts_;
-    uint8_t* next_ = nullptr;
-    size_t left_ = 0;
+    struct Part {
+        std::unique_ptr<uint8_t, Free> memory;
+        size_t size;
+        size_t used = 0;
+        int64_t taken = 0;  // and not given back
+    };
+    Part& part_with(size_t bytes);
+
+    std::vector<Part> parts_;
+    size_t current_ = 0;
 };
 
 }  // namespace ov2::media

@@ -316,6 +316,11 @@ std::shared_ptr<media::KeptColors> new_colors(int64_t samples, int height, int w
     return std::make_shared<media::KeptColors>(samples, width, height);
 }
 
+void release_colors(media::KeptColors& colors, int64_t begin, int64_t end) {
+    if (begin < 0 || begin > end || end > colors.samples()) throw py::value_error("no such samples");
+    colors.release(begin, end);
+}
+
 void require_luma(const media::KeptColors& colors, const Array<uint8_t>& luma) {
     require_shape(luma, "luma", {colors.samples(), colors.height(), colors.width()});
 }
@@ -405,6 +410,7 @@ void bind_media(py::module_& m) {
     py::class_<media::KeptColors, std::shared_ptr<media::KeptColors>>(m, "KeptColors")
         .def(py::init(&new_colors), py::arg("samples"), py::arg("height"), py::arg("width"))
         .def("frames", &converted_frames, py::arg("luma").noconvert(), py::arg("threads"))
+        .def("release", &release_colors, py::arg("begin"), py::arg("end"))
         .def("pack_canvases", &convert_canvases, py::arg("luma").noconvert(), py::arg("selected").noconvert(),
              py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"),
              py::arg("canvases").noconvert(), py::arg("positions").noconvert());

@@ -47,6 +47,15 @@ void KeptColors::keep(int64_t sample, const ColorPlanes& planes) {
     }
 }
 
+void KeptColors::release(int64_t begin, int64_t end) {
+    std::lock_guard lock(mutex_);
+    for (int64_t i = begin; i < end; ++i) {
+        ColorPlanes& kept = samples_[static_cast<size_t>(i)];
+        if (kept.data[0] != nullptr) bytes_.give_back(kept.data[0]);
+        kept = {};
+    }
+}
+
 void KeptColors::convert(int64_t sample, const uint8_t* luma, const Area& area, uint8_t* rgb) const {
     convert_area(samples_[static_cast<size_t>(sample)], orientation_, width_, height_, luma, area, rgb);
 }

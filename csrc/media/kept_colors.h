@@ -26,6 +26,9 @@ class KeptColors {
     }
     // Copies what a sample needs. May run on several threads at once, for different samples.
     void keep(int64_t sample, const ColorPlanes& planes);
+    // The samples [begin, end) are wanted no more; what they are converted to from then on is grey. While
+    // others are kept, but not these.
+    void release(int64_t begin, int64_t end);
     // RGB of a part of a sample, whose luma is `luma`. As convert_area.
     void convert(int64_t sample, const uint8_t* luma, const Area& area, uint8_t* rgb) const;
 
