@@ -36,7 +36,7 @@ def floor(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
     config = CodecConfig(sampling=sampling)
     info = ops.probe(clip)
     samples, _ = ops.sample_frames(
-        info, max_samples=config.max_samples(float(info.times[-1])), sampling=config.sampling
+        info, max_samples=config.sample_limit(float(info.times[-1])), sampling=config.sampling
     )
     needed = np.zeros(info.frames, dtype=bool)
     needed[info.decode_index[samples]] = True

@@ -255,7 +255,7 @@ class Chooser:
         from . import readiness  # which nothing else needs
 
         config, info = self.config, self.info
-        frame_ids = readiness.readiness_samples(info, config.max_samples(0), avoid_keyframes=config.avoid_keyframes)
+        frame_ids = readiness.readiness_samples(info, config.sample_limit(0), avoid_keyframes=config.avoid_keyframes)
         self.lap("plan")
         rules = readiness.ReadinessRules()
         cost = bits.sample_costs(
@@ -308,7 +308,7 @@ def plan(info: VideoInfo, config: CodecConfig, backend: str = "auto") -> tuple[A
     end = float(info.times[-1]) if config.end_time is None else min(config.end_time, float(info.times[-1]))
     frame_ids, range_start = ops.sample_frames(
         info,
-        max_samples=config.max_samples(max(end - begin, 0.0)),
+        max_samples=config.sample_limit(max(end - begin, 0.0)),
         sampling=config.sampling,
         avoid_keyframes=config.avoid_keyframes,
         start_time=config.start_time,

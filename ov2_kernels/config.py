@@ -28,7 +28,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "frames_384": {"target_canvas": 48, "min_fps": 0.0},
     "frames_768": {"target_canvas": 96, "min_fps": 0.0},
-    "dense": {"group_size": 64, "min_samples": 512, "min_fps": 12.0},
+    "dense": {"group_size": 64, "min_samples": 512, "max_samples": 1280, "min_fps": 12.0},
 }
 
 
@@ -44,7 +44,8 @@ class CodecConfig(Limits):
     images_per_group: int = setting(4, "canvases per group: one I-canvas, the rest P-canvases")
     group_size: int = setting(32, "samples per group on average")
     min_samples: int = setting(256, "samples at least, however few the canvases, where the video has so many frames")
-    min_fps: float = setting(6.0, "samples a second at least, up to twice min_samples; not with near_keyframes")
+    min_fps: float = setting(6.0, "samples a second at least, up to max_samples; not with near_keyframes")
+    max_samples: int = setting(640, "samples at most that min_fps asks for")
     min_group_frames: int = setting(8, "samples in a group at least")
     max_group_frames: int = setting(64, "samples in a group at most, where the budget allows")
     sampling: str = setting("peaks", "which frame of each interval to look at", SAMPLING)
@@ -84,6 +85,7 @@ class CodecConfig(Limits):
             "images_per_group",
             "group_size",
             "min_samples",
+            "max_samples",
             "min_group_frames",
             "patch",
             "max_pixels",
@@ -152,7 +154,7 @@ class CodecConfig(Limits):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 to 512 samples), ``dense`` (to 1024), ``frames_384``, ``frames_768``."""
+        """Settings by name: ``default`` (256 to 640 samples), ``dense`` (to 1280), ``frames_384``, ``frames_768``."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **overrides})
@@ -166,12 +168,12 @@ class CodecConfig(Limits):
         """Groups at most."""
         return self.target_canvas // self.images_per_group
 
-    def max_samples(self, seconds: float) -> int:
+    def sample_limit(self, seconds: float) -> int:
         """Samples at most, of so many seconds of video (section 2); the readiness profile knows no least number."""
         given = self.max_groups * self.group_size
         if self.profile == "readiness":
             return given
-        dense = 0.0 if self.sampling == "near_keyframes" else min(self.min_fps * seconds, 2 * self.min_samples)
+        dense = 0.0 if self.sampling == "near_keyframes" else min(self.min_fps * seconds, self.max_samples)
         return max(given, self.min_samples, math.ceil(dense))
 
     @property

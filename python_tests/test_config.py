@@ -11,29 +11,29 @@ from ov2_kernels import CodecConfig
 
 def test_defaults_are_those_of_the_algorithm():
     config = CodecConfig()
-    assert (config.max_groups, config.max_samples(0), config.weights) == (8, 256, (256, 256, 256))
+    assert (config.max_groups, config.sample_limit(0), config.weights) == (8, 256, (256, 256, 256))
 
 
 def test_presets():
     hour = 3600.0
-    assert CodecConfig.preset("frames_384").max_samples(hour) == 384
-    assert CodecConfig.preset("frames_768").max_samples(hour) == 768
-    assert CodecConfig.preset("dense").max_samples(20.0) == 512
-    assert CodecConfig.preset("dense", target_canvas=8).max_samples(hour) == 1024
-    assert CodecConfig(target_canvas=8, profile="readiness").max_samples(hour) == 64
-    assert CodecConfig.preset("dense", target_canvas=128).max_samples(hour) == 2048
+    assert CodecConfig.preset("frames_384").sample_limit(hour) == 384
+    assert CodecConfig.preset("frames_768").sample_limit(hour) == 768
+    assert CodecConfig.preset("dense").sample_limit(20.0) == 512
+    assert CodecConfig.preset("dense", target_canvas=8).sample_limit(hour) == 1280
+    assert CodecConfig(target_canvas=8, profile="readiness").sample_limit(hour) == 64
+    assert CodecConfig.preset("dense", target_canvas=128).sample_limit(hour) == 2048
     assert CodecConfig.preset("dense", patch=16).patch == 16
     with pytest.raises(ValueError, match="preset must be one of default, frames_384, frames_768, dense, got 'huge'"):
         CodecConfig.preset("huge")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "samples"), [(0.0, 256), (42.6, 256), (50.0, 300), (50.01, 301), (85.4, 512), (7200.0, 512)]
+    ("seconds", "samples"), [(0.0, 256), (42.6, 256), (50.0, 300), (50.01, 301), (106.6, 640), (7200.0, 640)]
 )
 def test_longer_videos_are_looked_at_more_often_up_to_a_limit(seconds, samples):
-    assert CodecConfig(target_canvas=8).max_samples(seconds) == samples
-    assert CodecConfig(sampling="near_keyframes").max_samples(seconds) == 256
-    assert CodecConfig(min_fps=0.0).max_samples(seconds) == 256
+    assert CodecConfig(target_canvas=8).sample_limit(seconds) == samples
+    assert CodecConfig(sampling="near_keyframes").sample_limit(seconds) == 256
+    assert CodecConfig(min_fps=0.0).sample_limit(seconds) == 256
 
 
 @pytest.mark.parametrize(

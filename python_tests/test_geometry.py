@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ov2_kernels.geometry import canvas_size
 
@@ -16,6 +16,7 @@ def test_known_sizes(picture, canvas):
     assert canvas_size(*picture) == canvas
 
 
+@settings(deadline=None)
 @given(
     height=st.integers(1, 20000),
     width=st.integers(1, 20000),

@@ -103,6 +103,7 @@ def test_a_processor_runs_it_and_reads_the_directory(clip_path, tmp_path, progra
         target_canvas=8,
         group_size=8,
         min_samples=1,
+        min_fps=0.0,
         min_group_frames=4,
         max_pixels=20_000,
         sampling="uniform",
@@ -223,7 +224,7 @@ def test_the_same_from_python(clip_path, tmp_path):
 )
 def test_samples_and_canvases(samples, frames, expected, canvases):
     config = PreinferConfig("v", "o", num_sampled_frames=samples, grouping_mode="fixed").codec_config()
-    assert (min(config.max_samples(1000 / 25), frames), config.target_canvas) == (expected, canvases)
+    assert (min(config.sample_limit(1000 / 25), frames), config.target_canvas) == (expected, canvases)
 
 
 def test_other_people_s_files_are_left_alone(clip_path, tmp_path, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ov2_kernels import VideoError, native, ops, reference
 from ov2_kernels.dispatch import resolve_threads
@@ -68,6 +68,7 @@ def test_averages_equal_the_reference_at_any_size(name, clip_path):
         assert_same_samples(got, expected)
 
 
+@settings(deadline=None)
 @given(
     samples=st.integers(1, 200), step=st.sampled_from([1, 2, 4]), trim=st.integers(0, 3), outputs=st.integers(1, 300)
 )

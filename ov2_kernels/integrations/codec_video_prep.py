@@ -103,6 +103,7 @@ class PreinferConfig:
             avoid_keyframes=self.avoid_keyframes,
             partition="fixed",
             min_samples=1,
+            min_fps=0.0,
             score_mode="fused",
             profile="readiness" if self.grouping_mode == "readiness" else "default",
             patch=self.patch,

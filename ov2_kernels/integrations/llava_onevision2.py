@@ -93,7 +93,7 @@ class CodecConfig:
 
     def num_sampled_frames(self) -> int:
         """Frames that are looked at, where the video has as many and is as long."""
-        return self.tokenizer_config().max_samples(sys.maxsize)
+        return self.tokenizer_config().sample_limit(sys.maxsize)
 
     def tokenizer_config(self) -> settings.CodecConfig:
         """The settings of :func:`ov2_kernels.tokenize_video` that these stand for."""

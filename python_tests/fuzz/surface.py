@@ -91,7 +91,7 @@ def settings(data: Data, clip: Path) -> None:
     kind = data.ConsumeIntInRange(0, 4)
     if kind <= 1:
         made = CodecConfig(**some(data, list(CodecConfig.__dataclass_fields__)))
-        assert made.max_samples(10.0) >= 1
+        assert made.sample_limit(10.0) >= 1
         assert made.max_groups >= 1
         assert all(isinstance(w, int) and w >= 0 for w in made.weights)
         assert made == made.replace()
