@@ -1,7 +1,9 @@
 #include "kernels/change_scores.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -21,30 +23,121 @@ constexpr int64_t kElsewhere = 8;     // grey levels by which half the blocks of
 constexpr int64_t kAlike = 4;         // grey levels by which rows and columns of the same scene differ less
 constexpr int32_t kNewShot = 4 * kUsual;
 
-// Adds what |a - b| has beyond the dead zone, for one row of pixels, to the sums of their columns.
-OV2_SIMD void add_beyond(const uint8_t* __restrict a, const uint8_t* __restrict b, int64_t width,
-                         uint16_t* __restrict columns) {
-    for (int64_t x = 0; x < width; ++x) {
-        auto difference = static_cast<uint8_t>(a[x] > b[x] ? a[x] - b[x] : b[x] - a[x]);
-        auto beyond = static_cast<uint8_t>(difference > kDeadZone ? difference - kDeadZone : 0);
-        columns[x] = static_cast<uint16_t>(columns[x] + beyond);
+// Wide vectors are passed between functions that are inlined only, so it does not matter how.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+// Thirty-two pixels (vector extensions of GCC and Clang, on any target).
+constexpr int64_t kWide = 32;
+typedef uint8_t Bytes32 __attribute__((vector_size(32)));
+typedef uint16_t Words16 __attribute__((vector_size(32)));
+// Rows whose pixels, two by two, can be added in 16 bits.
+constexpr int64_t kRows = 128;
+
+inline __attribute__((always_inline)) Bytes32 load(const uint8_t* from) {
+    Bytes32 value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+inline __attribute__((always_inline)) Words16 even_and_odd(Bytes32 bytes) {
+    auto pairs = reinterpret_cast<Words16>(bytes);
+    return (pairs & 255) + (pairs >> 8);
+}
+
+inline uint8_t beyond(int a, int b) {
+    return static_cast<uint8_t>(std::max(std::abs(a - b) - kDeadZone, 0));
+}
+
+// What |a - b| has beyond the dead zone, summed down up to kRows rows, for each two columns. Meanwhile the
+// processor is asked for what follows the rows in memory, which it does not foresee of so many rows at once.
+OV2_SIMD void sum_beyond(const uint8_t* const* a, const uint8_t* const* b, int64_t rows, int64_t width,
+                         uint16_t* pairs) {
+    const Bytes32 zone = Bytes32{} + static_cast<uint8_t>(kDeadZone);
+    if (width < kWide) {
+        for (int64_t i = 0; i < width / 2; ++i) {
+            pairs[i] = 0;
+            for (int64_t j = 0; j < rows; ++j) {
+                int sum = beyond(a[j][2 * i], b[j][2 * i]) + beyond(a[j][2 * i + 1], b[j][2 * i + 1]);
+                pairs[i] = static_cast<uint16_t>(pairs[i] + sum);
+            }
+        }
+        return;
+    }
+    const uint8_t *next_a = a[rows - 1] + width, *next_b = b[rows - 1] + width;
+    for (int64_t at = 0; at < width; at += kWide) {
+        int64_t x = std::min(at, width - kWide);  // the last ones begin within those before
+        Words16 sum = {};
+        for (int64_t j = 0; j < rows; ++j) {
+            Bytes32 p = load(a[j] + x), q = load(b[j] + x);
+            Bytes32 difference = (p > q ? p : q) - (p > q ? q : p);
+            sum += even_and_odd((difference > zone ? difference : zone) - zone);
+            __builtin_prefetch(next_a += kWide);
+            __builtin_prefetch(next_b += kWide);
+        }
+        std::memcpy(pairs + x / 2, &sum, sizeof sum);
     }
 }
 
-// Adds a row of pixels to the sums of their columns, and returns its own.
-OV2_SIMD int32_t add_row(const uint8_t* __restrict row, int64_t width, int32_t* __restrict columns) {
-    int32_t sum = 0;
-    for (int64_t x = 0; x < width; ++x) {
-        columns[x] += row[x];
-        sum += row[x];
-    }
-    return sum;
+// Thirty-two pixels, of which the first `less` count as 0: for what begins within what was taken before.
+inline __attribute__((always_inline)) Bytes32 load_last(const uint8_t* from, int64_t less) {
+    static constexpr auto kMask = [] {
+        std::array<uint8_t, 2 * kWide> mask{};
+        for (size_t i = kWide; i < mask.size(); ++i) mask[i] = 255;
+        return mask;
+    }();
+    return load(from) & load(kMask.data() + kWide - less);
 }
 
-// Sums of a frame's rows, then of its columns.
-void sum_profiles(const Geometry& g, const uint8_t* luma, int32_t* sums) {
-    std::fill_n(sums, g.height + g.width, 0);
-    for (int64_t y = 0; y < g.height; ++y) sums[y] = add_row(luma + y * g.width, g.width, sums + g.height);
+// The sum of a row of pixels.
+OV2_SIMD int32_t sum_row(const uint8_t* row, int64_t width) {
+    int32_t total = 0;
+    if (width < kWide) return std::accumulate(row, row + width, 0);
+    int64_t x = 0;
+    while (x < width) {
+        Words16 sum = {};
+        for (int64_t n = 0; n < kRows && x < width; ++n, x += kWide) {
+            int64_t less = std::max<int64_t>(x + kWide - width, 0);
+            sum += even_and_odd(less == 0 ? load(row + x) : load_last(row + x - less, less));
+        }
+        for (int64_t lane = 0; lane < kWide / 2; ++lane) total += sum[lane];
+    }
+    return total;
+}
+
+// Adds up to kRows rows of pixels to the sums of their columns: those of even columns, then those of odd
+// ones.
+OV2_SIMD void add_rows(const uint8_t* plane, int64_t rows, int64_t width, int32_t* columns) {
+    int32_t* of_odd = columns + width / 2;
+    if (width < kWide) {
+        for (int64_t i = 0; i < rows * width; ++i) (i % 2 == 0 ? columns : of_odd)[i % width / 2] += plane[i];
+        return;
+    }
+    for (int64_t at = 0; at < width; at += kWide) {
+        int64_t less = std::max<int64_t>(at + kWide - width, 0), x = at - less;
+        Words16 even = {}, odd = {};
+        for (int64_t j = 0; j < rows; ++j) {
+            auto pairs = reinterpret_cast<Words16>(load(plane + j * width + x));
+            even += pairs & 255;
+            odd += pairs >> 8;
+        }
+        for (int64_t lane = less / 2; lane < kWide / 2; ++lane) {
+            columns[x / 2 + lane] += even[lane];
+            of_odd[x / 2 + lane] += odd[lane];
+        }
+    }
+}
+
+// The sum of |here - there|, both sums of up to 2^15 pixels.
+OV2_SIMD int64_t sum_of_differences(const int32_t* here, const int32_t* there, int64_t count) {
+    constexpr int64_t kPart = 256;  // of which the sum has 31 bits
+    int64_t total = 0;
+    for (int64_t first = 0; first < count; first += kPart) {
+        uint32_t sum = 0;
+        for (int64_t i = first; i < std::min(count, first + kPart); ++i)
+            sum += static_cast<uint32_t>(std::abs(here[i] - there[i]));
+        total += sum;
+    }
+    return total;
 }
 
 // How far on in `there` lies what `here` shows: the least sum of differences, the nearest such, -1 before 1;
@@ -54,8 +147,7 @@ int64_t best_shift(const int32_t* here, const int32_t* there, int64_t side) {
     int64_t best = 0, least = std::numeric_limits<int64_t>::max(), unmoved = 0;
     for (int64_t i = 0; i <= 2 * reach; ++i) {
         int64_t shift = i % 2 == 0 ? i / 2 : -(i + 1) / 2;
-        int64_t cost = 0;
-        for (int64_t p = reach; p < side - reach; ++p) cost += std::abs(here[p] - there[p + shift]);
+        int64_t cost = sum_of_differences(here + reach, there + reach + shift, side - 2 * reach);
         if (i == 0) unmoved = cost;
         if (cost < least) {
             least = cost;
@@ -65,29 +157,87 @@ int64_t best_shift(const int32_t* here, const int32_t* there, int64_t side) {
     return 2 * least < unmoved ? best : 0;
 }
 
-// What every block of a frame differs by from another frame that is shifted, added to `change`.
-void add_changes(const Geometry& g, const uint8_t* luma, const uint8_t* other, int64_t dy, int64_t dx,
-                 int32_t* change) {
-    std::vector<uint16_t> columns(static_cast<size_t>(g.width), 0);
-    std::vector<uint8_t> moved(dx == 0 ? 0 : static_cast<size_t>(g.width));
-    int64_t begin = std::clamp<int64_t>(-dx, 0, g.width), end = std::clamp<int64_t>(g.width - dx, 0, g.width);
-    for (int64_t y = 0; y < g.height; ++y) {
-        const uint8_t* row = other + std::clamp<int64_t>(y + dy, 0, g.height - 1) * g.width;
-        if (dx != 0) {
-            std::fill(moved.begin(), moved.begin() + begin, row[0]);
-            std::copy(row + begin + dx, row + end + dx, moved.begin() + begin);
-            std::fill(moved.begin() + end, moved.end(), row[g.width - 1]);
-            row = moved.data();
+// Rows of a frame beside those of others, from the first row on, as many at a time as can be added up.
+class Comparison {
+  public:
+    Comparison(const Geometry& g, const uint8_t* luma)
+        : g_(g),
+          luma_(luma),
+          most_(std::min(kRows, g.block())),
+          here_(static_cast<size_t>(most_)),
+          there_(static_cast<size_t>(most_)),
+          pairs_(static_cast<size_t>(g.width / 2)),
+          columns_(static_cast<size_t>(g.width), 0) {}
+
+    // Goes on to the next rows, which never belong to two rows of blocks; false behind the last.
+    bool next() {
+        y_ += rows_;
+        if (y_ == g_.height) return false;
+        rows_ = std::min(most_, g_.block() - y_ % g_.block());
+        for (int64_t j = 0; j < rows_; ++j) here_[static_cast<size_t>(j)] = luma_ + (y_ + j) * g_.width;
+        return true;
+    }
+
+    // Writes the sums of these rows; behind the last ones, the sums of all columns behind those of all rows.
+    void sum_profiles(int32_t* sums) {
+        for (int64_t j = 0; j < rows_; ++j) sums[y_ + j] = sum_row(here_[static_cast<size_t>(j)], g_.width);
+        add_rows(here_[0], rows_, g_.width, columns_.data());
+        if (y_ + rows_ < g_.height) return;
+        for (int64_t x = 0; x < g_.width; ++x)
+            sums[g_.height + x] = columns_[static_cast<size_t>(x / 2 + x % 2 * (g_.width / 2))];
+    }
+
+    // Adds what the frame differs by from another that is shifted to the sums of the frame's blocks.
+    void add_changes(const uint8_t* other, int64_t dy, int64_t dx, int32_t* change) {
+        for (int64_t j = 0; j < rows_; ++j)
+            there_[static_cast<size_t>(j)] =
+                other + std::clamp<int64_t>(y_ + j + dy, 0, g_.height - 1) * g_.width;
+        if (dx != 0) move_rows(dx);
+        sum_beyond(here_.data(), there_.data(), rows_, g_.width, pairs_.data());
+        int32_t* sums = change + y_ / g_.block() * g_.blocks_x();
+        for (int64_t bx = 0; bx < g_.blocks_x(); ++bx) {
+            auto first = pairs_.begin() + bx * g_.patch;
+            sums[bx] += std::accumulate(first, first + g_.patch, 0);
         }
-        add_beyond(luma + y * g.width, row, g.width, columns.data());
-        // At the end of a block, and before 16 bits could overflow.
-        if ((y + 1) % g.block() != 0 && y % 256 != 255) continue;
-        int32_t* sums = change + y / g.block() * g.blocks_x();
-        for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
-            auto first = columns.begin() + bx * g.block();
-            sums[bx] += std::accumulate(first, first + g.block(), 0);
+    }
+
+  private:
+    // The other's rows, shifted, with their ends repeated.
+    void move_rows(int64_t dx) {
+        moved_.resize(static_cast<size_t>(most_ * g_.width));
+        int64_t begin = std::clamp<int64_t>(-dx, 0, g_.width);
+        int64_t end = std::clamp<int64_t>(g_.width - dx, 0, g_.width);
+        for (int64_t j = 0; j < rows_; ++j) {
+            const uint8_t*& row = there_[static_cast<size_t>(j)];
+            uint8_t* to = moved_.data() + j * g_.width;
+            std::fill(to, to + begin, row[0]);
+            std::copy(row + begin + dx, row + end + dx, to + begin);
+            std::fill(to + end, to + g_.width, row[g_.width - 1]);
+            row = to;
         }
-        std::fill(columns.begin(), columns.end(), uint16_t{0});
+    }
+
+    const Geometry& g_;
+    const uint8_t* luma_;
+    int64_t most_, y_ = 0, rows_ = 0;
+    std::vector<const uint8_t*> here_, there_;
+    std::vector<uint16_t> pairs_;
+    std::vector<int32_t> columns_;
+    std::vector<uint8_t> moved_;
+};
+
+// What is known of a frame before cameras are followed: its rows and columns, and what its blocks differ by
+// from the sample before and from the frame before. One pass, for all of this waits for memory.
+void measure_frame(const Geometry& g, const uint8_t* luma, const uint8_t* prev, bool opens, int32_t* profile,
+                   int32_t* since_sample, int32_t* since_frame) {
+    std::fill_n(since_sample, g.blocks(), 0);
+    std::fill_n(since_frame, g.blocks(), 0);
+    Comparison rows(g, luma);
+    while (rows.next()) {
+        rows.sum_profiles(profile);
+        if (opens) continue;
+        rows.add_changes(luma - g.pixels(), 0, 0, since_sample);
+        rows.add_changes(prev, 0, 0, since_frame);
     }
 }
 
@@ -100,26 +250,23 @@ int32_t median_of(const int32_t* values, int64_t blocks, std::vector<int32_t>& s
 }
 
 // The change of every block of a frame since two others, less the lower median over its blocks. `profile` is
-// the frame's own, behind that of the sample before. Returns whether the frame shows something else than that
-// sample, which then counts as no change.
-bool frame_changes(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int32_t* profile,
+// the frame's own, behind that of the sample before; `change` what it differs by from that sample. Returns
+// whether the frame shows something else than that sample, which then counts as no change.
+bool frame_changes(const Geometry& g, const uint8_t* luma, const int32_t* profile, const int32_t* since_frame,
                    int32_t* change) {
-    const uint8_t* before = luma - g.pixels();
     const int32_t* earlier = profile - (g.height + g.width);
-    std::fill_n(change, g.blocks(), 0);
-    add_changes(g, luma, before, 0, 0, change);
     int64_t dy = best_shift(profile, earlier, g.height);
     int64_t dx = best_shift(profile + g.height, earlier + g.height, g.width);
+    std::vector<int32_t> scratch;
     if (dy != 0 || dx != 0) {
         std::vector<int32_t> followed(static_cast<size_t>(g.blocks()), 0);
-        add_changes(g, luma, before, dy, dx, followed.data());
+        Comparison rows(g, luma);
+        while (rows.next()) rows.add_changes(luma - g.pixels(), dy, dx, followed.data());
         for (int64_t b = 0; b < g.blocks(); ++b)
             change[b] = std::min(change[b], followed[static_cast<size_t>(b)]);
     }
-    std::vector<int32_t> scratch;
     bool elsewhere = median_of(change, g.blocks(), scratch) >= kElsewhere * g.block() * g.block();
-    if (elsewhere) std::fill_n(change, g.blocks(), 0);
-    add_changes(g, luma, prev, 0, 0, change);
+    for (int64_t b = 0; b < g.blocks(); ++b) change[b] = since_frame[b] + (elsewhere ? 0 : change[b]);
     int32_t median = median_of(change, g.blocks(), scratch);
     for (int64_t b = 0; b < g.blocks(); ++b) change[b] = std::max(change[b] - median, 0);
     return elsewhere;
@@ -128,9 +275,7 @@ bool frame_changes(const Geometry& g, const uint8_t* luma, const uint8_t* prev, 
 // Whether the sample of a profile shows what the one two before does: after a flash the shot goes on.
 bool alike(const Geometry& g, const int32_t* profile) {
     int64_t sides = g.height + g.width;
-    int64_t difference = 0;
-    for (int64_t i = 0; i < sides; ++i) difference += std::abs(profile[i] - profile[i - 2 * sides]);
-    return difference < kAlike * g.pixels();
+    return sum_of_differences(profile, profile - 2 * sides, sides) < kAlike * g.pixels();
 }
 
 // The first sample of a new shot, once the picture has settled, scores by every other block. `elsewhere` and
@@ -168,16 +313,17 @@ void change_scores(const Geometry& g, const uint8_t* luma, const uint8_t* prev_l
     for (int64_t k = 0; k < groups; ++k) opens[static_cast<size_t>(group_edges[k])] = 1;
     int64_t sides = g.height + g.width;
     std::vector<int32_t> profiles(static_cast<size_t>(g.frames * sides));
-    parallel_for(g.frames, threads,
-                 [&](int64_t n) { sum_profiles(g, luma + n * g.pixels(), profiles.data() + n * sides); });
+    std::vector<int32_t> since_frame(static_cast<size_t>(g.frames * g.blocks()));
     parallel_for(g.frames, threads, [&](int64_t n) {
-        int32_t* out = scores + n * g.blocks();
-        if (opens[static_cast<size_t>(n)] != 0) {
-            std::fill_n(out, g.blocks(), 0);
-        } else {
-            elsewhere[static_cast<size_t>(n)] = static_cast<uint8_t>(frame_changes(
-                g, luma + n * g.pixels(), prev_luma + n * g.pixels(), profiles.data() + n * sides, out));
-        }
+        measure_frame(g, luma + n * g.pixels(), prev_luma + n * g.pixels(),
+                      opens[static_cast<size_t>(n)] != 0, profiles.data() + n * sides,
+                      scores + n * g.blocks(), since_frame.data() + n * g.blocks());
+    });
+    parallel_for(g.frames, threads, [&](int64_t n) {
+        if (opens[static_cast<size_t>(n)] != 0) return;
+        elsewhere[static_cast<size_t>(n)] =
+            static_cast<uint8_t>(frame_changes(g, luma + n * g.pixels(), profiles.data() + n * sides,
+                                               since_frame.data() + n * g.blocks(), scores + n * g.blocks()));
     });
     parallel_for(groups, threads, [&](int64_t k) {
         int64_t first = group_edges[k], samples = group_edges[k + 1] - first;
