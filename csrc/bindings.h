@@ -45,6 +45,7 @@ void pack_into(const kernels::Geometry& g, const Array<int64_t>& selected, const
                Array<int32_t> positions);
 
 void bind_media(py::module_& m);
+void bind_kept_colors(py::module_& m);
 void bind_kernels(py::module_& m);
 
 }  // namespace ov2

@@ -2,6 +2,8 @@
 // has. Integer code gives the same bits everywhere, and nothing is contracted into a fused multiply-add.
 #pragma once
 
+#include <cstring>
+
 #if defined(__has_attribute)
 #if __has_attribute(target_clones) && defined(__x86_64__) && defined(__linux__) && \
     !defined(__SANITIZE_ADDRESS__)
@@ -11,3 +13,17 @@
 #ifndef OV2_SIMD
 #define OV2_SIMD
 #endif
+
+// Wide vectors are passed between functions that are inlined only, so it does not matter how.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace ov2 {
+
+template <typename T>
+inline __attribute__((always_inline)) T load(const void* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+}  // namespace ov2

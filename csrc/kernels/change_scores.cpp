@@ -23,21 +23,12 @@ constexpr int64_t kElsewhere = 8;     // grey levels by which half the blocks of
 constexpr int64_t kAlike = 4;         // grey levels by which rows and columns of the same scene differ less
 constexpr int32_t kNewShot = 4 * kUsual;
 
-// Wide vectors are passed between functions that are inlined only, so it does not matter how.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 // Thirty-two pixels (vector extensions of GCC and Clang, on any target).
 constexpr int64_t kWide = 32;
 typedef uint8_t Bytes32 __attribute__((vector_size(32)));
 typedef uint16_t Words16 __attribute__((vector_size(32)));
 // Rows whose pixels, two by two, can be added in 16 bits.
 constexpr int64_t kRows = 128;
-
-inline __attribute__((always_inline)) Bytes32 load(const uint8_t* from) {
-    Bytes32 value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-}
 
 inline __attribute__((always_inline)) Words16 even_and_odd(Bytes32 bytes) {
     auto pairs = reinterpret_cast<Words16>(bytes);
@@ -68,7 +59,7 @@ OV2_SIMD void sum_beyond(const uint8_t* const* a, const uint8_t* const* b, int64
         int64_t x = std::min(at, width - kWide);  // the last ones begin within those before
         Words16 sum = {};
         for (int64_t j = 0; j < rows; ++j) {
-            Bytes32 p = load(a[j] + x), q = load(b[j] + x);
+            Bytes32 p = load<Bytes32>(a[j] + x), q = load<Bytes32>(b[j] + x);
             Bytes32 difference = (p > q ? p : q) - (p > q ? q : p);
             sum += even_and_odd((difference > zone ? difference : zone) - zone);
             __builtin_prefetch(next_a += kWide);
@@ -85,7 +76,7 @@ inline __attribute__((always_inline)) Bytes32 load_last(const uint8_t* from, int
         for (size_t i = kWide; i < mask.size(); ++i) mask[i] = 255;
         return mask;
     }();
-    return load(from) & load(kMask.data() + kWide - less);
+    return load<Bytes32>(from) & load<Bytes32>(kMask.data() + kWide - less);
 }
 
 // The sum of a row of pixels.
@@ -97,7 +88,7 @@ OV2_SIMD int32_t sum_row(const uint8_t* row, int64_t width) {
         Words16 sum = {};
         for (int64_t n = 0; n < kRows && x < width; ++n, x += kWide) {
             int64_t less = std::max<int64_t>(x + kWide - width, 0);
-            sum += even_and_odd(less == 0 ? load(row + x) : load_last(row + x - less, less));
+            sum += even_and_odd(less == 0 ? load<Bytes32>(row + x) : load_last(row + x - less, less));
         }
         for (int64_t lane = 0; lane < kWide / 2; ++lane) total += sum[lane];
     }
@@ -116,7 +107,7 @@ OV2_SIMD void add_rows(const uint8_t* plane, int64_t rows, int64_t width, int32_
         int64_t less = std::max<int64_t>(at + kWide - width, 0), x = at - less;
         Words16 even = {}, odd = {};
         for (int64_t j = 0; j < rows; ++j) {
-            auto pairs = reinterpret_cast<Words16>(load(plane + j * width + x));
+            auto pairs = reinterpret_cast<Words16>(load<Bytes32>(plane + j * width + x));
             even += pairs & 255;
             odd += pairs >> 8;
         }

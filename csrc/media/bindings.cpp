@@ -10,11 +10,11 @@
 
 #include "media/bit_cost.h"
 #include "media/error.h"
+#include "media/kept_colors.h"
 #include "media/log.h"
 #include "media/probe.h"
 #include "media/read_samples.h"
 #include "media/versions.h"
-#include "parallel.h"
 
 namespace ov2 {
 namespace {
@@ -311,48 +311,6 @@ py::dict bit_cost(const std::string& path, const Array<int64_t>& size, const Arr
     return result;
 }
 
-std::shared_ptr<media::KeptColors> new_colors(int64_t samples, int height, int width) {
-    require(samples >= 0 && height > 0 && width > 0, "samples, height and width must be positive");
-    return std::make_shared<media::KeptColors>(samples, width, height);
-}
-
-void release_colors(media::KeptColors& colors, int64_t begin, int64_t end) {
-    if (begin < 0 || begin > end || end > colors.samples()) throw py::value_error("no such samples");
-    colors.release(begin, end);
-}
-
-void require_luma(const media::KeptColors& colors, const Array<uint8_t>& luma) {
-    require_shape(luma, "luma", {colors.samples(), colors.height(), colors.width()});
-}
-
-Array<uint8_t> converted_frames(const media::KeptColors& colors, const Array<uint8_t>& luma, int threads) {
-    require_luma(colors, luma);
-    int64_t height = colors.height(), width = colors.width();
-    Array<uint8_t> frames({colors.samples(), height, width, int64_t{3}});
-    const uint8_t* from = luma.data();
-    uint8_t* to = frames.mutable_data();
-    {
-        py::gil_scoped_release release;
-        parallel_for(colors.samples(), threads, [&](int64_t i) {
-            colors.convert(i, from + i * height * width, {0, 0, width, height}, to + 3 * i * height * width);
-        });
-    }
-    return frames;
-}
-
-void convert_canvases(const media::KeptColors& colors, const Array<uint8_t>& luma,
-                      const Array<int64_t>& selected, const Array<int64_t>& frame_ids, int64_t patch,
-                      int threads, Array<uint8_t> canvases, Array<int32_t> positions) {
-    require_luma(colors, luma);
-    kernels::Geometry g = geometry(luma, patch);
-    const uint8_t* from = luma.data();
-    auto convert = [&colors, from, g](int64_t sample, int64_t y, int64_t x, int64_t count, uint8_t* to) {
-        media::Area area{x * g.block(), y * g.block(), count * g.block(), g.block()};
-        colors.convert(sample, from + sample * g.pixels(), area, to);
-    };
-    pack_into(g, selected, frame_ids, threads, convert, std::move(canvases), std::move(positions));
-}
-
 py::dict ffmpeg_versions() {
     py::dict versions;
     for (const auto& [name, version] : media::library_versions()) versions[name.c_str()] = version;
@@ -407,13 +365,7 @@ void bind_media(py::module_& m) {
           py::arg("frame_indices").noconvert(), py::arg("threads"), py::arg("whole_bytes"),
           py::arg("run_to_first_skipped"), py::arg("terminate_to_nobody"), py::arg("limits"),
           py::arg("progress"));
-    py::class_<media::KeptColors, std::shared_ptr<media::KeptColors>>(m, "KeptColors")
-        .def(py::init(&new_colors), py::arg("samples"), py::arg("height"), py::arg("width"))
-        .def("frames", &converted_frames, py::arg("luma").noconvert(), py::arg("threads"))
-        .def("release", &release_colors, py::arg("begin"), py::arg("end"))
-        .def("pack_canvases", &convert_canvases, py::arg("luma").noconvert(), py::arg("selected").noconvert(),
-             py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"),
-             py::arg("canvases").noconvert(), py::arg("positions").noconvert());
+    bind_kept_colors(m);
     m.def("ffmpeg_versions", &ffmpeg_versions);
 }
 

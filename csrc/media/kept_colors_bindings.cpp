@@ -1,0 +1,66 @@
+// Colours kept until it is known which parts of them are wanted, from Python.
+#include <memory>
+#include <utility>
+
+#include "bindings.h"
+#include "media/kept_colors.h"
+#include "parallel.h"
+
+namespace ov2 {
+namespace {
+
+std::shared_ptr<media::KeptColors> new_colors(int64_t samples, int height, int width) {
+    require(samples >= 0 && height > 0 && width > 0, "samples, height and width must be positive");
+    return std::make_shared<media::KeptColors>(samples, width, height);
+}
+
+void release_colors(media::KeptColors& colors, int64_t begin, int64_t end) {
+    if (begin < 0 || begin > end || end > colors.samples()) throw py::value_error("no such samples");
+    colors.release(begin, end);
+}
+
+void require_luma(const media::KeptColors& colors, const Array<uint8_t>& luma) {
+    require_shape(luma, "luma", {colors.samples(), colors.height(), colors.width()});
+}
+
+Array<uint8_t> converted_frames(const media::KeptColors& colors, const Array<uint8_t>& luma, int threads) {
+    require_luma(colors, luma);
+    int64_t height = colors.height(), width = colors.width();
+    Array<uint8_t> frames({colors.samples(), height, width, int64_t{3}});
+    const uint8_t* from = luma.data();
+    uint8_t* to = frames.mutable_data();
+    {
+        py::gil_scoped_release release;
+        parallel_for(colors.samples(), threads, [&](int64_t i) {
+            colors.convert(i, from + i * height * width, {0, 0, width, height}, to + 3 * i * height * width);
+        });
+    }
+    return frames;
+}
+
+void convert_canvases(const media::KeptColors& colors, const Array<uint8_t>& luma,
+                      const Array<int64_t>& selected, const Array<int64_t>& frame_ids, int64_t patch,
+                      int threads, Array<uint8_t> canvases, Array<int32_t> positions) {
+    require_luma(colors, luma);
+    kernels::Geometry g = geometry(luma, patch);
+    const uint8_t* from = luma.data();
+    auto convert = [&colors, from, g](int64_t sample, int64_t y, int64_t x, int64_t count, uint8_t* to) {
+        media::Area area{x * g.block(), y * g.block(), count * g.block(), g.block()};
+        colors.convert(sample, from + sample * g.pixels(), area, to);
+    };
+    pack_into(g, selected, frame_ids, threads, convert, std::move(canvases), std::move(positions));
+}
+
+}  // namespace
+
+void bind_kept_colors(py::module_& m) {
+    py::class_<media::KeptColors, std::shared_ptr<media::KeptColors>>(m, "KeptColors")
+        .def(py::init(&new_colors), py::arg("samples"), py::arg("height"), py::arg("width"))
+        .def("frames", &converted_frames, py::arg("luma").noconvert(), py::arg("threads"))
+        .def("release", &release_colors, py::arg("begin"), py::arg("end"))
+        .def("pack_canvases", &convert_canvases, py::arg("luma").noconvert(), py::arg("selected").noconvert(),
+             py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"),
+             py::arg("canvases").noconvert(), py::arg("positions").noconvert());
+}
+
+}  // namespace ov2
