@@ -114,17 +114,17 @@ class Chooser:
 
     @property
     def _packs_as_read(self) -> bool:
-        """Whether groups are finished while later ones are read; one thread does one thing after the other.
+        """Whether groups are finished while later ones are read.
 
-        Only where each thread can decode stretches of its own, which H.264 allows between keyframes: the threads of one
-        decoder wait for each other, and lose more to a thread beside them than that gains. But of a long video either
-        is little, and colours of finished groups need not be kept.
+        That is quicker only where each thread can decode stretches of its own, which H.264 allows between keyframes:
+        the threads of one decoder wait for each other, and lose more to a thread beside them than that gains. But of a
+        long video either is little, and colours of finished groups need not be kept, whatever the number of threads.
         """
         info = self.info
         on_host = self.device is None and self.backend in ("auto", "native")
         stretches = int(info.is_key.sum()) if info.codec == "h264" and info.has_timestamps else 0
-        gains = stretches > self.threads or info.duration > LONG
-        return self.config.score_mode == "change" and on_host and self.threads > 1 and gains
+        gains = stretches > self.threads > 1 or info.duration > LONG
+        return self.config.score_mode == "change" and on_host and gains
 
     def _pack_as_read(self, frame_ids: Array, edges: Array) -> tuple[Samples, tuple[Array, Array]]:
         """The samples, and their canvases and positions; where both fail, the reader's error is raised."""

@@ -18,6 +18,8 @@ from .media import Array, Pictures
 class GroupsAsRead:
     """A context in which a thread makes the canvases of each group but the last as soon as its samples are there.
 
+    Where there is but one thread, that is the caller's, between one picture and the next.
+
     Everything about a group depends on its own samples alone, so the canvases are the same whenever they are made.
     ``edges`` are those of the groups, int64 ``[groups + 1]``; ``lap`` is called with the name of a stage when it ends.
     Only for ``score_mode="change"``, which looks at nothing but luma: vectors are known when all is read. Only for the
@@ -48,7 +50,8 @@ class GroupsAsRead:
 
     def __enter__(self) -> GroupsAsRead:
         with contextlib.suppress(RuntimeError):  # without a thread, all groups are left for the end
-            self._thread.start()
+            if self._threads > 1:
+                self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,6 +66,9 @@ class GroupsAsRead:
                 self._news.wait_for(lambda: not self._busy)
                 self._finished = min(self._finished, self._there)
             self._news.notify_all()
+        while self._threads == 1 and self._finished < self._there:
+            self._finish(self._finished, self._finished + 1, 1, lambda stage: None)
+            self._finished += 1
 
     def result(self) -> tuple[Array, Array]:
         """Canvases and positions, when all samples are read: finishes what is left; raises what the thread raised."""

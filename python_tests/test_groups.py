@@ -12,6 +12,7 @@ import pytest
 from ov2_kernels import native, ops, tokenize_video
 from ov2_kernels.choose import Chooser
 from ov2_kernels.errors import DamagedVideoError, VideoCancelledError
+from ov2_kernels.groups import GroupsAsRead
 
 from clips import encode
 from conftest import CLIPS, frames
@@ -118,6 +119,17 @@ def test_whatever_is_there_at_once_or_read_again(steps, clip_path, monkeypatch):
 def test_threads_change_no_token(name, threads, clip_path):
     expected = tokenize_video(clip_path(name), threads=1, **SMALL)
     assert_same_tokens(tokenize_video(clip_path(name), threads=threads, **SMALL), expected)
+
+
+@pytest.mark.parametrize("name", ["h264_bframes", "vp9", "mpeg2"])
+def test_one_thread_packs_between_pictures(name, clip_path, monkeypatch):
+    expected = tokenize_video(clip_path(name), threads=1, **SMALL)
+    monkeypatch.setattr(Chooser, "_packs_as_read", True)
+    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail(f"{self.name} was started"))
+    replay = Replay(monkeypatch, lambda count: range(count + 1))
+    got = tokenize_video(clip_path(name), threads=1, **SMALL)
+    assert_same_tokens(got, expected)
+    assert replay.packed == len(got.group_edges) - 1 > 2
 
 
 @pytest.mark.parametrize("options", [{"selection": "global"}, {"images_per_group": 1}, {"partition": "fixed"}])
@@ -299,6 +311,18 @@ def test_the_rule(name, options, beside, clip_path, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", note)
     tokenize_video(clip_path(name), **{**SMALL, "threads": 2, **options})
     assert ("ov2_kernels-groups" in started) == beside
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_rule_of_long_videos(threads, clip_path, monkeypatch):
+    """Of any codec, and with one thread: colours of finished groups are not kept."""
+    path, finished = clip_path("mpeg2"), []
+    expected = tokenize_video(path, threads=1, **SMALL)
+    monkeypatch.setattr("ov2_kernels.choose.LONG", 0.0)
+    finish = GroupsAsRead._finish
+    monkeypatch.setattr(GroupsAsRead, "_finish", lambda self, *a: (finished.append(a[:2]), finish(self, *a))[1])
+    assert_same_tokens(tokenize_video(path, threads=threads, **SMALL), expected)
+    assert finished[-1][1] == len(expected.group_edges) - 1
 
 
 def test_stages_sum_to_the_total(real_clip):
