@@ -30,11 +30,6 @@ typedef uint16_t Words16 __attribute__((vector_size(32)));
 // Rows whose pixels, two by two, can be added in 16 bits.
 constexpr int64_t kRows = 128;
 
-inline __attribute__((always_inline)) Words16 even_and_odd(Bytes32 bytes) {
-    auto pairs = reinterpret_cast<Words16>(bytes);
-    return (pairs & 255) + (pairs >> 8);
-}
-
 inline uint8_t beyond(int a, int b) {
     return static_cast<uint8_t>(std::max(std::abs(a - b) - kDeadZone, 0));
 }
@@ -59,9 +54,12 @@ OV2_SIMD void sum_beyond(const uint8_t* const* a, const uint8_t* const* b, int64
         int64_t x = std::min(at, width - kWide);  // the last ones begin within those before
         Words16 sum = {};
         for (int64_t j = 0; j < rows; ++j) {
-            Bytes32 p = load<Bytes32>(a[j] + x), q = load<Bytes32>(b[j] + x);
+            Bytes32 p, q;
+            std::memcpy(&p, a[j] + x, sizeof p);
+            std::memcpy(&q, b[j] + x, sizeof q);
             Bytes32 difference = (p > q ? p : q) - (p > q ? q : p);
-            sum += even_and_odd((difference > zone ? difference : zone) - zone);
+            auto two = reinterpret_cast<Words16>((difference > zone ? difference : zone) - zone);
+            sum += (two & 255) + (two >> 8);
             __builtin_prefetch(next_a += kWide);
             __builtin_prefetch(next_b += kWide);
         }
@@ -69,15 +67,12 @@ OV2_SIMD void sum_beyond(const uint8_t* const* a, const uint8_t* const* b, int64
     }
 }
 
-// Thirty-two pixels, of which the first `less` count as 0: for what begins within what was taken before.
-inline __attribute__((always_inline)) Bytes32 load_last(const uint8_t* from, int64_t less) {
-    static constexpr auto kMask = [] {
-        std::array<uint8_t, 2 * kWide> mask{};
-        for (size_t i = kWide; i < mask.size(); ++i) mask[i] = 255;
-        return mask;
-    }();
-    return load<Bytes32>(from) & load<Bytes32>(kMask.data() + kWide - less);
-}
+// From kWide - n on: what leaves out the first n of thirty-two pixels.
+constexpr auto kAllBut = [] {
+    std::array<uint8_t, 2 * kWide> mask{};
+    for (size_t i = kWide; i < mask.size(); ++i) mask[i] = 255;
+    return mask;
+}();
 
 // The sum of a row of pixels.
 OV2_SIMD int32_t sum_row(const uint8_t* row, int64_t width) {
@@ -87,8 +82,13 @@ OV2_SIMD int32_t sum_row(const uint8_t* row, int64_t width) {
     while (x < width) {
         Words16 sum = {};
         for (int64_t n = 0; n < kRows && x < width; ++n, x += kWide) {
-            int64_t less = std::max<int64_t>(x + kWide - width, 0);
-            sum += even_and_odd(less == 0 ? load<Bytes32>(row + x) : load_last(row + x - less, less));
+            int64_t taken =
+                std::max<int64_t>(x + kWide - width, 0);  // the last ones begin within those before
+            Bytes32 pixels, mask;
+            std::memcpy(&pixels, row + x - taken, sizeof pixels);
+            std::memcpy(&mask, kAllBut.data() + kWide - taken, sizeof mask);
+            auto pairs = reinterpret_cast<Words16>(pixels & mask);
+            sum += (pairs & 255) + (pairs >> 8);
         }
         for (int64_t lane = 0; lane < kWide / 2; ++lane) total += sum[lane];
     }
@@ -100,18 +100,20 @@ OV2_SIMD int32_t sum_row(const uint8_t* row, int64_t width) {
 OV2_SIMD void add_rows(const uint8_t* plane, int64_t rows, int64_t width, int32_t* columns) {
     int32_t* of_odd = columns + width / 2;
     if (width < kWide) {
-        for (int64_t i = 0; i < rows * width; ++i) (i % 2 == 0 ? columns : of_odd)[i % width / 2] += plane[i];
+        for (int64_t i = 0; i < rows * width; ++i) columns[i % width / 2 + i % 2 * (width / 2)] += plane[i];
         return;
     }
     for (int64_t at = 0; at < width; at += kWide) {
-        int64_t less = std::max<int64_t>(at + kWide - width, 0), x = at - less;
+        int64_t taken = std::max<int64_t>(at + kWide - width, 0), x = at - taken;
         Words16 even = {}, odd = {};
         for (int64_t j = 0; j < rows; ++j) {
-            auto pairs = reinterpret_cast<Words16>(load<Bytes32>(plane + j * width + x));
+            Bytes32 pixels;
+            std::memcpy(&pixels, plane + j * width + x, sizeof pixels);
+            auto pairs = reinterpret_cast<Words16>(pixels);
             even += pairs & 255;
             odd += pairs >> 8;
         }
-        for (int64_t lane = less / 2; lane < kWide / 2; ++lane) {
+        for (int64_t lane = taken / 2; lane < kWide / 2; ++lane) {
             columns[x / 2 + lane] += even[lane];
             of_odd[x / 2 + lane] += odd[lane];
         }
