@@ -62,6 +62,14 @@ def test_busy_stretches_get_short_groups():
     assert lengths[1:].max() <= 8
 
 
+def test_groups_differ_in_length_however_many_samples_there_are():
+    size = [1] * 400 + [200] * 112
+    lengths = np.diff(groups_of(size, max_groups=8, max_group_frames=64))
+    assert len(lengths) == 8
+    assert lengths[0] == 128, "twice the average"
+    assert lengths[-4:].max() < 32
+
+
 def test_a_cut_moves_to_the_valley():
     size = [10] * 40
     even = groups_of(size, max_groups=2, min_group_frames=8, max_group_frames=40)

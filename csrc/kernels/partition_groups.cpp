@@ -50,7 +50,8 @@ Edges cut_by_quota(const std::vector<int64_t>& energy, int64_t quota, int64_t sh
 }
 
 Edges cut_by_energy(const std::vector<int64_t>& energy, const PartitionRequest& r) {
-    int64_t longest = std::max(r.max_group_frames, (r.samples + r.max_groups - 1) / r.max_groups);
+    int64_t average = (r.samples + r.max_groups - 1) / r.max_groups;
+    int64_t longest = std::max(r.max_group_frames, 2 * average);
     int64_t low = 1;
     int64_t high = std::accumulate(energy.begin(), energy.end(), int64_t{1});
     while (low < high) {

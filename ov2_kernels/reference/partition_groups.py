@@ -36,7 +36,7 @@ def partition_groups(
         count = max(1, min(max_groups, samples // min_group_frames))
         edges = [i * samples // count for i in range(count + 1)]
     else:
-        longest = max(max_group_frames, math.ceil(samples / max_groups))
+        longest = max(max_group_frames, 2 * math.ceil(samples / max_groups))
         low, high = 1, sum(energy) + 1
         while low < high:
             middle = (low + high) // 2
