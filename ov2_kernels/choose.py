@@ -139,7 +139,7 @@ class Chooser:
                 if tell is not None:
                     tell(ready)
 
-            options |= {"progress": progress, "progress_at": edges}
+            options |= {"progress": progress, "progress_at": groups.progress_at}
             options |= {"motion_source": "none", "pictures": groups.pictures}
             samples = ops.read_samples(self.path, frame_ids, *self.size, **options)
             self.lap("read")

@@ -15,15 +15,21 @@ from .geometry import canvases_per_group
 from .media import Array, Pictures
 
 
+#: samples from one look at what is there to the next
+STEP = 64
+
+
 class GroupsAsRead:
-    """A context in which a thread makes the canvases of each group but the last as soon as its samples are there.
+    """A context in which a thread measures samples as they come, and makes the canvases of each group but the last.
 
     Where there is but one thread, that is the caller's, between one picture and the next.
 
     Everything about a group depends on its own samples alone, so the canvases are the same whenever they are made.
     ``edges`` are those of the groups, int64 ``[groups + 1]``; ``lap`` is called with the name of a stage when it ends.
     Only for ``score_mode="change"``, which looks at nothing but luma: vectors are known when all is read. Only for the
-    native reader, since one in Python would leave nothing to run beside. The thread ends with the context.
+    native reader, since one in Python would leave nothing to run beside. The thread ends with the context. Pictures are
+    given back when they are not needed any more, so that memory is as much as a few groups take, however many samples
+    there are; what is left in ``pictures`` says nothing.
     """
 
     def __init__(
@@ -40,16 +46,21 @@ class GroupsAsRead:
         self._frames = native.deferred_frames(memory.luma)
         #: what the samples are to be read into
         self.pictures = Pictures(self._frames, memory.luma, memory.prev_luma)
+        #: when :meth:`progress` is to be called
+        self.progress_at = np.union1d(edges, np.arange(0, len(frame_ids), STEP))
+        self._changes = native.changes(len(frame_ids), *size, config.patch, edges)
         self._canvas_edges = np.append(0, np.cumsum(canvases_per_group(edges, config.images_per_group)))
         self._packed = native.empty_canvases(int(self._canvas_edges[-1]), *size, config.patch)
         self._news = threading.Condition()
-        #: under its lock: groups whose samples are there; that are finished; whether one is being; nothing more wanted
-        self._there, self._finished, self._busy, self._ended = 0, 0, False, False
+        #: under its lock: samples that are there; that are measured; whether any are being; nothing more wanted
+        self._there, self._measured, self._busy, self._ended = 0, 0, False, False
+        #: groups that are packed
+        self._finished = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="ov2_kernels-groups")
 
     def __enter__(self) -> GroupsAsRead:
-        with contextlib.suppress(RuntimeError):  # without a thread, all groups are left for the end
+        with contextlib.suppress(RuntimeError):  # without a thread, all is left for the end
             if self._threads > 1:
                 self._thread.start()
         return self
@@ -60,22 +71,23 @@ class GroupsAsRead:
     def progress(self, ready: int) -> None:
         """To be told how many samples are there, from the first on; fewer than before where reading starts anew."""
         with self._news:
-            self._there = int(np.searchsorted(self._edges[:-1], ready, side="right")) - 1
-            if self._there < self._finished + self._busy:
+            if ready < self._there:
                 # Samples are about to be written again that the thread may be reading.
+                self._there = 0
                 self._news.wait_for(lambda: not self._busy)
-                self._finished = min(self._finished, self._there)
+                self._measured = self._finished = 0
+            self._there = ready
             self._news.notify_all()
-        while self._threads == 1 and self._finished < self._there:
-            self._finish(self._finished, self._finished + 1, 1, lambda stage: None)
-            self._finished += 1
+        if self._threads == 1 and self._measured < ready:
+            self._go_on(ready)
 
     def result(self) -> tuple[Array, Array]:
         """Canvases and positions, when all samples are read: finishes what is left; raises what the thread raised."""
         self._end()
         if self._error is not None:
             raise self._error
-        self._finish(self._finished, len(self._edges) - 1, self._threads, self._lap)
+        self._measure(len(self._frame_ids), self._threads)
+        self._finish(len(self._edges) - 1, self._threads, self._lap)
         return self._packed
 
     def _end(self) -> None:
@@ -87,37 +99,47 @@ class GroupsAsRead:
 
     def _work(self) -> None:
         try:
-            while self._take():
-                # One thread, for the others decode; the last group, at least, is left for all at the end.
-                self._finish(self._finished, self._finished + 1, 1, lambda stage: None)
-                self._put(1)
+            while (ready := self._take()) is not None:
+                self._go_on(ready)
+                self._put()
         except BaseException as error:
             self._error = error
-            self._put(0)
+            self._put()
 
-    def _take(self) -> bool:
-        """Waits for a group whose samples are there; False where nothing more is wanted."""
+    def _take(self) -> int | None:
+        """Waits for samples, and says how many are there; None where nothing more is wanted."""
         with self._news:
-            self._news.wait_for(lambda: self._ended or self._finished < self._there)
+            self._news.wait_for(lambda: self._ended or self._error is not None or self._measured < self._there)
             self._busy = not self._ended
-            return self._busy
+            return self._there if self._busy else None
 
-    def _put(self, finished: int) -> None:
+    def _put(self) -> None:
         with self._news:
-            self._finished += finished
             self._busy = False
             self._news.notify_all()
 
-    def _finish(self, first: int, end: int, threads: int, lap: Callable[[str], None]) -> None:
-        """Scores, selects and packs the groups from ``first`` up to ``end``."""
-        config, edges, canvas_edges = self._config, self._edges, self._canvas_edges
-        how: dict[str, Any] = {"patch": config.patch, "threads": threads}
-        own, own_edges = slice(edges[first], edges[end]), edges[first : end + 1] - edges[first]
-        scores = native.change_scores(self.pictures.luma[own], self.pictures.prev_luma[own], own_edges, **how)
+    def _go_on(self, ready: int) -> None:
+        """One thread, for the others decode; the last group, at least, is left for all at the end."""
+        self._measure(ready, 1)
+        self._finish(int(np.searchsorted(self._edges[:-1], ready, side="right")) - 1, 1, lambda stage: None)
+
+    def _measure(self, end: int, threads: int) -> None:
+        """Measures the samples up to ``end``, of which the pictures before are then needed no more."""
+        luma, prev_luma = self.pictures.luma, self.pictures.prev_luma
+        self._changes.measure(luma, prev_luma, self._measured, end, threads)
+        native.release_pictures(prev_luma, self._measured, end)
+        self._measured = end
+
+    def _finish(self, end: int, threads: int, lap: Callable[[str], None]) -> None:
+        """Scores, selects and packs the groups up to ``end``, whose samples are measured."""
+        if self._finished >= end:
+            return
+        config, edges, canvas_edges, first = self._config, self._edges, self._canvas_edges, self._finished
+        scores = self._changes.scores(first, end, threads)
         lap("score")
         selected = native.select_blocks(
             scores,
-            own_edges,
+            edges[first : end + 1] - edges[first],
             images_per_group=config.images_per_group,
             selection=config.selection,
             threads=threads,
@@ -130,7 +152,9 @@ class GroupsAsRead:
             canvases[canvas_edges[first] : canvas_edges[end]],
             positions[4 * blocks * canvas_edges[first] : 4 * blocks * canvas_edges[end]],
         )
+        how: dict[str, Any] = {"patch": config.patch, "threads": threads}
         native.pack_canvases(self._frames, selected, self._frame_ids, out=out, **how)
-        # So that memory is as much as a few groups take, however many samples there are.
         self._frames.colors.release(int(edges[first]), int(edges[end]))
+        native.release_pictures(self.pictures.luma, int(edges[first]), int(edges[end]))
+        self._finished = end
         lap("pack")

@@ -217,6 +217,16 @@ def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: i
     return _core.change_scores(_as(luma, "uint8"), _as(prev_luma, "uint8"), _as(group_edges, "int64"), patch, threads)
 
 
+def changes(samples: int, height: int, width: int, patch: int, group_edges: Array) -> _core.Changes:
+    """What :func:`change_scores` does, by and by: samples are measured as they come, groups scored when complete."""
+    return _core.Changes(samples, height, width, patch, _as(group_edges, "int64"))
+
+
+def release_pictures(planes: Array, begin: int, end: int) -> None:
+    """Gives back the memory of some of the planes, uint8 ``[N, H, W]``, until they are written again."""
+    _core.release_pictures(planes, begin, end)
+
+
 def fuse_scores(
     residual: Array,
     motion_energy: Array,

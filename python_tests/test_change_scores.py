@@ -24,6 +24,38 @@ def test_native_equals_the_reference(inputs, threads):
     assert not got[edges[:-1]].any(), "the first sample of a group is no candidate"
 
 
+@settings(deadline=None, max_examples=100)
+@given(inputs=change_inputs(), threads=st.sampled_from([1, 3]), data=st.data())
+def test_by_and_by_is_the_same(inputs, threads, data):
+    """However many samples are measured at a time, without the pictures before those that are, and groups one by one."""
+    (luma, prev, edges), options = inputs
+    expected = reference.change_scores(luma, prev, edges, **options)
+    changes = native.changes(*luma.shape, options["patch"], edges)
+    prev = prev.copy()
+    first = 0
+    for k, end_of_group in enumerate(edges[1:]):
+        while first < end_of_group:
+            end = data.draw(st.integers(first + 1, len(luma)))
+            changes.measure(luma, prev, first, end, threads)
+            prev[first:end] = 7
+            first = end
+        assert_same(changes.scores(k, k + 1, threads), expected[edges[k] : end_of_group])
+    assert_same(changes.scores(0, len(edges) - 1, threads), expected)
+
+
+def test_no_samples_and_groups_but_those_there_are():
+    luma = calm(4)
+    changes = native.changes(*luma.shape, 14, np.array([0, 2, 4]))
+    with pytest.raises(ValueError, match="no such samples"):
+        changes.measure(luma, luma, 3, 5, 1)
+    with pytest.raises(ValueError, match="no such groups"):
+        changes.scores(1, 3, 1)
+    with pytest.raises(ValueError, match="luma must have the shape"):
+        changes.measure(luma[:3], luma, 0, 1, 1)
+    with pytest.raises(ValueError, match="height and width must be multiples"):
+        native.changes(4, 30, 28, 14, np.array([0, 4]))
+
+
 @pytest.mark.parametrize("patch", [146, 256])
 def test_blocks_too_high_for_one_sum_of_16_bits(patch):
     luma = np.zeros((3, 2 * patch, 4 * patch), np.uint8)

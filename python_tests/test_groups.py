@@ -153,7 +153,7 @@ def test_a_real_clip_is_packed_while_it_is_read(real_clip, monkeypatch):
     def spy(frames, *arguments, **options):
         if not lumas:
             frames.luma[-1] = 99
-        lumas.append(frames.luma)
+        lumas.append(frames.luma[-1].copy())
         packed = pack(frames, *arguments, **options)
         first.set()
         return packed
@@ -168,8 +168,41 @@ def test_a_real_clip_is_packed_while_it_is_read(real_clip, monkeypatch):
     got = tokenize_video(real_clip, threads=2, progress=progress)
     assert_same_tokens(got, expected)
     last = ops.read_samples(real_clip, got.frame_ids[-1:], *got.canvases.shape[1:3], motion_source="none")
-    assert_same(lumas[0][-1], last.luma[0])
+    assert_same(lumas[-1], last.luma[0])
     assert ready == sorted(ready)
+
+
+def test_pictures_are_given_back_as_soon_as_they_may_be(clip_path, monkeypatch):
+    planes, given_back = [], []
+    init, release = GroupsAsRead.__init__, native.release_pictures
+
+    def keep(self, *arguments):
+        init(self, *arguments)
+        planes.extend((self.pictures.luma, self.pictures.prev_luma))
+
+    def note(plane, begin, end):
+        given_back.append((plane is planes[0], int(begin), int(end)))
+        release(plane, begin, end)
+
+    monkeypatch.setattr(GroupsAsRead, "__init__", keep)
+    monkeypatch.setattr(native, "release_pictures", note)
+    Replay(monkeypatch, lambda count: range(count + 1), waits=True)
+    edges = tokenize_video(clip_path("h264_bframes"), threads=2, **SMALL).group_edges
+    assert [span for is_luma, *span in given_back if is_luma] == [list(pair) for pair in pairwise(edges)]
+    measured = [span for is_luma, *span in given_back if not is_luma]
+    assert [begin for begin, _ in measured] == [0, *(end for _, end in measured[:-1])]
+    assert measured[-1][1] == edges[-1]
+
+
+def test_memory_that_is_given_back_may_be_written_again():
+    planes = np.full((6, 300, 400), 7, np.uint8)
+    native.release_pictures(planes, 2, 4)
+    assert (np.delete(planes, [2, 3], axis=0) == 7).all()
+    assert set(np.unique(planes[2:4])) <= {0, 7}
+    planes[2:4] = 9
+    assert (planes[2:4] == 9).all()
+    with pytest.raises(ValueError, match="no such pictures"):
+        native.release_pictures(planes, 2, 7)
 
 
 def test_reading_anew_waits_for_the_group_that_is_being_packed(clip_path, monkeypatch):
@@ -277,13 +310,13 @@ def test_without_threads(real_clip, monkeypatch):
 
 
 def test_time_that_runs_out_amid_the_groups(real_clip, monkeypatch, no_thread_left):
-    score = native.change_scores
+    select = native.select_blocks
 
     def late(*arguments, **options):
         monkeypatch.setattr("time.monotonic", lambda: float("inf"))
-        return score(*arguments, **options)
+        return select(*arguments, **options)
 
-    monkeypatch.setattr(native, "change_scores", late)
+    monkeypatch.setattr(native, "select_blocks", late)
     with pytest.raises(VideoCancelledError, match="longer than max_wall_seconds"):
         tokenize_video(real_clip, threads=2)
 
@@ -320,9 +353,9 @@ def test_the_rule_of_long_videos(threads, clip_path, monkeypatch):
     expected = tokenize_video(path, threads=1, **SMALL)
     monkeypatch.setattr("ov2_kernels.choose.LONG", 0.0)
     finish = GroupsAsRead._finish
-    monkeypatch.setattr(GroupsAsRead, "_finish", lambda self, *a: (finished.append(a[:2]), finish(self, *a))[1])
+    monkeypatch.setattr(GroupsAsRead, "_finish", lambda self, *a: (finished.append(a[0]), finish(self, *a))[1])
     assert_same_tokens(tokenize_video(path, threads=threads, **SMALL), expected)
-    assert finished[-1][1] == len(expected.group_edges) - 1
+    assert finished[-1] == len(expected.group_edges) - 1
 
 
 def test_stages_sum_to_the_total(real_clip):

@@ -1,5 +1,7 @@
 #include "bindings.h"
 
+#include <memory>
+
 #include "kernels/bad_frames.h"
 #include "kernels/block_bits.h"
 #include "kernels/block_energies.h"
@@ -152,6 +154,42 @@ Array<int32_t> change_scores(const Array<uint8_t>& luma, const Array<uint8_t>& p
     return scores;
 }
 
+std::unique_ptr<kernels::Changes> new_changes(int64_t samples, int64_t height, int64_t width, int64_t patch,
+                                              const Array<int64_t>& group_edges) {
+    require(samples >= 1 && patch > 0 && patch % 2 == 0 && height > 0 && width > 0 &&
+                height % (2 * patch) == 0 && width % (2 * patch) == 0,
+            "height and width must be multiples of 2 * patch");
+    require_edges(group_edges, samples);
+    Geometry g{samples, height, width, patch};
+    return std::make_unique<kernels::Changes>(g, group_edges.data(), group_edges.size() - 1);
+}
+
+void measure_changes(kernels::Changes& changes, const Array<uint8_t>& luma, const Array<uint8_t>& prev_luma,
+                     int64_t first, int64_t end, int threads) {
+    const Geometry& g = changes.geometry();
+    require_shape(luma, "luma", {g.frames, g.height, g.width});
+    require_shape(prev_luma, "prev_luma", {g.frames, g.height, g.width});
+    require(first >= 0 && first <= end && end <= g.frames, "no such samples");
+    py::gil_scoped_release release;
+    changes.measure(luma.data(), prev_luma.data(), first, end, threads);
+}
+
+Array<int32_t> scores_of_changes(const kernels::Changes& changes, int64_t first_group, int64_t end_group,
+                                 int threads) {
+    const Geometry& g = changes.geometry();
+    const std::vector<int64_t>& edges = changes.group_edges();
+    require(first_group >= 0 && first_group <= end_group && end_group < static_cast<int64_t>(edges.size()),
+            "no such groups");
+    int64_t samples = edges[static_cast<size_t>(end_group)] - edges[static_cast<size_t>(first_group)];
+    Array<int32_t> scores(std::vector<py::ssize_t>{samples, g.blocks_y(), g.blocks_x()});
+    int32_t* data = scores.mutable_data();
+    {
+        py::gil_scoped_release release;
+        changes.scores(first_group, end_group, threads, data);
+    }
+    return scores;
+}
+
 Array<int32_t> fuse_scores(const Array<int32_t>& residual, const Array<int32_t>& motion_energy,
                            const Array<int64_t>& bits, const Array<int64_t>& group_edges,
                            int64_t motion_weight, int64_t residual_weight, int64_t bits_weight, int64_t patch,
@@ -286,6 +324,12 @@ void bind_kernels(py::module_& m) {
           py::arg("threads"));
     m.def("change_scores", &change_scores, py::arg("luma").noconvert(), py::arg("prev_luma").noconvert(),
           py::arg("group_edges").noconvert(), py::arg("patch"), py::arg("threads"));
+    py::class_<kernels::Changes>(m, "Changes")
+        .def(py::init(&new_changes), py::arg("samples"), py::arg("height"), py::arg("width"),
+             py::arg("patch"), py::arg("group_edges").noconvert())
+        .def("measure", &measure_changes, py::arg("luma").noconvert(), py::arg("prev_luma").noconvert(),
+             py::arg("first"), py::arg("end"), py::arg("threads"))
+        .def("scores", &scores_of_changes, py::arg("first_group"), py::arg("end_group"), py::arg("threads"));
     m.def("fuse_scores", &fuse_scores, py::arg("residual").noconvert(), py::arg("motion_energy").noconvert(),
           py::arg("bits").noconvert(), py::arg("group_edges").noconvert(), py::arg("motion_weight"),
           py::arg("residual_weight"), py::arg("bits_weight"), py::arg("patch"), py::arg("threads"));

@@ -294,31 +294,54 @@ void relate_to_place(const Geometry& g, int64_t frames, int32_t* scores) {
 
 }  // namespace
 
+Changes::Changes(const Geometry& g, const int64_t* group_edges, int64_t groups)
+    : g_(g),
+      sides_(g.height + g.width),
+      edges_(group_edges, group_edges + groups + 1),
+      opens_(static_cast<size_t>(g.frames), 0),
+      elsewhere_(static_cast<size_t>(g.frames), 0),
+      profiles_(static_cast<size_t>(g.frames * sides_)),
+      changes_(static_cast<size_t>(g.frames * g.blocks())) {
+    for (int64_t k = 0; k < groups; ++k) opens_[static_cast<size_t>(edges_[static_cast<size_t>(k)])] = 1;
+}
+
+void Changes::measure(const uint8_t* luma, const uint8_t* prev_luma, int64_t first, int64_t end,
+                      int threads) {
+    std::vector<int32_t> since_frame(static_cast<size_t>((end - first) * g_.blocks()));
+    parallel_for(end - first, threads, [&](int64_t i) {
+        int64_t n = first + i;
+        measure_frame(g_, luma + n * g_.pixels(), prev_luma + n * g_.pixels(),
+                      opens_[static_cast<size_t>(n)] != 0, profiles_.data() + n * sides_,
+                      changes_.data() + n * g_.blocks(), since_frame.data() + i * g_.blocks());
+    });
+    parallel_for(end - first, threads, [&](int64_t i) {
+        int64_t n = first + i;
+        if (opens_[static_cast<size_t>(n)] != 0) return;
+        elsewhere_[static_cast<size_t>(n)] = static_cast<uint8_t>(
+            frame_changes(g_, luma + n * g_.pixels(), profiles_.data() + n * sides_,
+                          since_frame.data() + i * g_.blocks(), changes_.data() + n * g_.blocks()));
+    });
+}
+
+void Changes::scores(int64_t first_group, int64_t end_group, int threads, int32_t* scores) const {
+    auto edge = [&](int64_t k) { return edges_[static_cast<size_t>(k)]; };
+    int64_t begin = edge(first_group);
+    std::copy(changes_.begin() + begin * g_.blocks(), changes_.begin() + edge(end_group) * g_.blocks(),
+              scores);
+    parallel_for(end_group - first_group, threads, [&](int64_t k) {
+        int64_t first = edge(first_group + k), samples = edge(first_group + k + 1) - first;
+        if (samples < 2) return;
+        int32_t* own = scores + (first - begin) * g_.blocks();
+        relate_to_place(g_, samples - 1, own + g_.blocks());
+        show_new_shots(g_, samples, elsewhere_.data() + first, profiles_.data() + first * sides_, own);
+    });
+}
+
 void change_scores(const Geometry& g, const uint8_t* luma, const uint8_t* prev_luma,
                    const int64_t* group_edges, int64_t groups, int threads, int32_t* scores) {
-    std::vector<uint8_t> opens(static_cast<size_t>(g.frames), 0), elsewhere(static_cast<size_t>(g.frames), 0);
-    for (int64_t k = 0; k < groups; ++k) opens[static_cast<size_t>(group_edges[k])] = 1;
-    int64_t sides = g.height + g.width;
-    std::vector<int32_t> profiles(static_cast<size_t>(g.frames * sides));
-    std::vector<int32_t> since_frame(static_cast<size_t>(g.frames * g.blocks()));
-    parallel_for(g.frames, threads, [&](int64_t n) {
-        measure_frame(g, luma + n * g.pixels(), prev_luma + n * g.pixels(),
-                      opens[static_cast<size_t>(n)] != 0, profiles.data() + n * sides,
-                      scores + n * g.blocks(), since_frame.data() + n * g.blocks());
-    });
-    parallel_for(g.frames, threads, [&](int64_t n) {
-        if (opens[static_cast<size_t>(n)] != 0) return;
-        elsewhere[static_cast<size_t>(n)] =
-            static_cast<uint8_t>(frame_changes(g, luma + n * g.pixels(), profiles.data() + n * sides,
-                                               since_frame.data() + n * g.blocks(), scores + n * g.blocks()));
-    });
-    parallel_for(groups, threads, [&](int64_t k) {
-        int64_t first = group_edges[k], samples = group_edges[k + 1] - first;
-        if (samples < 2) return;
-        relate_to_place(g, samples - 1, scores + (first + 1) * g.blocks());
-        show_new_shots(g, samples, elsewhere.data() + first, profiles.data() + first * sides,
-                       scores + first * g.blocks());
-    });
+    Changes changes(g, group_edges, groups);
+    changes.measure(luma, prev_luma, 0, g.frames, threads);
+    changes.scores(0, groups, threads, scores);
 }
 
 }  // namespace ov2::kernels

@@ -5,6 +5,7 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace ov2::media {
@@ -52,6 +53,15 @@ void Arena::give_back(const uint8_t* taken) {
     for (Part& part : parts_) {
         if (taken >= part.memory.get() && taken < part.memory.get() + part.size) --part.taken;
     }
+}
+
+void release_pages([[maybe_unused]] uint8_t* begin, [[maybe_unused]] uint8_t* end) {
+#if defined(__linux__)
+    auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
+    uintptr_t last = reinterpret_cast<uintptr_t>(end) / page * page;
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+#endif
 }
 
 }  // namespace ov2::media

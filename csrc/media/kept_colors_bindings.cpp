@@ -51,6 +51,14 @@ void convert_canvases(const media::KeptColors& colors, const Array<uint8_t>& lum
     pack_into(g, selected, frame_ids, threads, convert, std::move(canvases), std::move(positions));
 }
 
+void release_pictures(Array<uint8_t> planes, int64_t begin, int64_t end) {
+    require(planes.ndim() == 3 && begin >= 0 && begin <= end && end <= planes.shape(0), "no such pictures");
+    int64_t pixels = planes.shape(1) * planes.shape(2);
+    uint8_t* data = planes.mutable_data();
+    py::gil_scoped_release release;
+    media::release_pages(data + begin * pixels, data + end * pixels);
+}
+
 }  // namespace
 
 void bind_kept_colors(py::module_& m) {
@@ -61,6 +69,8 @@ void bind_kept_colors(py::module_& m) {
         .def("pack_canvases", &convert_canvases, py::arg("luma").noconvert(), py::arg("selected").noconvert(),
              py::arg("frame_ids").noconvert(), py::arg("patch"), py::arg("threads"),
              py::arg("canvases").noconvert(), py::arg("positions").noconvert());
+    m.def("release_pictures", &release_pictures, py::arg("planes").noconvert(), py::arg("begin"),
+          py::arg("end"));
 }
 
 }  // namespace ov2
