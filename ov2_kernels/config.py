@@ -28,8 +28,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "frames_384": {"target_canvas": 48, "min_fps": 0.0},
     "frames_768": {"target_canvas": 96, "min_fps": 0.0},
-    "dense": {"group_size": 64, "min_samples": 512, "max_samples": 1280, "min_fps": 12.0},
+    "dense": {"group_size": 64, "min_samples": 512, "max_samples": 3600, "min_fps": 12.0},
 }
+
+#: Seconds of video up to which max_samples holds; of twice as many it is half, and of more no less.
+_LONG = 600.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,11 @@ class CodecConfig(Limits):
     group_size: int = setting(32, "samples per group on average")
     min_samples: int = setting(256, "samples at least, however few the canvases, where the video has so many frames")
     min_fps: float = setting(6.0, "samples a second at least, up to max_samples; not with near_keyframes")
-    max_samples: int = setting(640, "samples at most that min_fps asks for")
+    max_samples: int = setting(
+        1280, "samples at most that min_fps asks for; fewer of more than ten minutes, half from twenty minutes on"
+    )
     min_group_frames: int = setting(8, "samples in a group at least")
-    max_group_frames: int = setting(64, "samples in a group at most, where the budget allows")
+    max_group_frames: int = setting(64, "samples in a group at most, or twice the average if that is more")
     sampling: str = setting("peaks", "which frame of each interval to look at", SAMPLING)
     avoid_keyframes: bool = setting(True, "move samples off keyframes, which carry no motion")
     start_time: float | None = setting(None, "look no earlier than this, in seconds")
@@ -154,7 +159,7 @@ class CodecConfig(Limits):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 to 640 samples), ``dense`` (to 1280), ``frames_384``, ``frames_768``."""
+        """Settings by name: ``default`` (256 to 1280 samples), ``dense`` (to 3600), ``frames_384``, ``frames_768``."""
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **overrides})
@@ -173,8 +178,10 @@ class CodecConfig(Limits):
         given = self.max_groups * self.group_size
         if self.profile == "readiness":
             return given
-        dense = 0.0 if self.sampling == "near_keyframes" else min(self.min_fps * seconds, self.max_samples)
-        return max(given, self.min_samples, math.ceil(dense))
+        if self.sampling == "near_keyframes":
+            return max(given, self.min_samples)
+        most = self.max_samples * max(_LONG / max(seconds, _LONG), 0.5)
+        return max(given, self.min_samples, math.ceil(min(self.min_fps * seconds, most)))
 
     @property
     def motion_wanted(self) -> str:

@@ -19,7 +19,8 @@ def test_presets():
     assert CodecConfig.preset("frames_384").sample_limit(hour) == 384
     assert CodecConfig.preset("frames_768").sample_limit(hour) == 768
     assert CodecConfig.preset("dense").sample_limit(20.0) == 512
-    assert CodecConfig.preset("dense", target_canvas=8).sample_limit(hour) == 1280
+    assert CodecConfig.preset("dense", target_canvas=8).sample_limit(hour / 6) == 3600
+    assert CodecConfig.preset("dense", target_canvas=8).sample_limit(hour) == 1800
     assert CodecConfig(target_canvas=8, profile="readiness").sample_limit(hour) == 64
     assert CodecConfig.preset("dense", target_canvas=128).sample_limit(hour) == 2048
     assert CodecConfig.preset("dense", patch=16).patch == 16
@@ -28,7 +29,18 @@ def test_presets():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "samples"), [(0.0, 256), (42.6, 256), (50.0, 300), (50.01, 301), (106.6, 640), (7200.0, 640)]
+    ("seconds", "samples"),
+    [
+        (0.0, 256),
+        (42.6, 256),
+        (50.0, 300),
+        (50.01, 301),
+        (213.3, 1280),
+        (600.0, 1280),
+        (800.0, 960),
+        (1200.0, 640),
+        (7200.0, 640),
+    ],
 )
 def test_longer_videos_are_looked_at_more_often_up_to_a_limit(seconds, samples):
     assert CodecConfig(target_canvas=8).sample_limit(seconds) == samples

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import zlib
 
 import av
 import numpy as np
@@ -36,7 +37,7 @@ def page_data(page):
 
 
 def unpack(text, dtype):
-    return np.frombuffer(base64.b64decode(text), dtype=dtype)
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=dtype)
 
 
 def test_trace_is_what_the_tokens_were_chosen_by(tokens):

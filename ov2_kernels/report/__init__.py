@@ -8,6 +8,7 @@ import html
 import json
 import os
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def _warnings(tokens: CodecTokens, info: VideoInfo) -> list[str]:
 
 
 def _arrays(tokens: CodecTokens, trace: Trace) -> dict[str, Any]:
-    """Everything that comes in numbers, as little-endian integers in base64."""
+    """Everything that comes in numbers, as little-endian integers, compressed, in base64."""
     info, samples = trace.info, trace.samples
     block = 2 * tokens.config.patch
     full = 65535 if tokens.config.score_mode == "change" else 65535 * sum(tokens.config.weights)
@@ -206,7 +207,7 @@ def _timeline(info: VideoInfo) -> tuple[Array, str, int]:
 
 def _base64(values: Array, dtype: str) -> str:
     limit = np.iinfo(np.dtype(dtype)).max
-    return base64.b64encode(np.minimum(values, limit).astype(dtype).tobytes()).decode()
+    return base64.b64encode(zlib.compress(np.minimum(values, limit).astype(dtype).tobytes(), 9)).decode()
 
 
 def _data_uri(jpeg: bytes) -> str:

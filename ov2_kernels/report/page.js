@@ -1,10 +1,11 @@
 "use strict";
-(() => {
+(async () => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
-  const unpack = (text, Type) => {
+  const unpack = async (text, Type) => {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-    return new Type(bytes.buffer);
+    const whole = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Type(await new Response(whole).arrayBuffer());
   };
   const make = (tag, text, parent, attributes = {}) => {
     const node = document.createElement(tag);
@@ -24,13 +25,13 @@
 
   const [rows, columns] = data.grid;
   const blocks = rows * columns;
-  const bars = unpack(data.bars, Uint32Array);
-  const selected = unpack(data.selected, Uint32Array);
+  const bars = await unpack(data.bars, Uint32Array);
+  const selected = await unpack(data.selected, Uint32Array);
   const energies = {
-    motion: unpack(data.motion, Uint16Array),
-    residual: unpack(data.residual, Uint16Array),
-    bits: unpack(data.bits, Uint32Array),
-    scores: unpack(data.scores, Uint16Array),
+    motion: await unpack(data.motion, Uint16Array),
+    residual: await unpack(data.residual, Uint16Array),
+    bits: await unpack(data.bits, Uint32Array),
+    scores: await unpack(data.scores, Uint16Array),
   };
   const samples = data.sampleFrames.length;
   const canvases = data.canvases.length;

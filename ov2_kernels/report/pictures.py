@@ -23,6 +23,7 @@ LADDER = (
     (0.5, 30),
     (0.35, 30),
     (0.2, 30),
+    (0.2, 20),
 )
 
 
@@ -51,5 +52,5 @@ def _jpeg(picture: Array, step: tuple[float, int]) -> bytes:
             (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BOX
         )
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality)
+    image.save(file, "JPEG", quality=quality, optimize=scale < 0.5)  # or their tables take more than the picture
     return file.getvalue()
