@@ -66,7 +66,6 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
     sums = since_sample * ~elsewhere + beyond(prev_luma[1:].int())
     change = (sums - median(sums)).clamp(min=0)
     profiles = torch.cat([wide.sum(2), wide.sum(1)], dim=1)
-    alike = (profiles[2:] - profiles[:-2]).abs().sum(1) < 4 * height * width
     place = torch.arange(hb, device=luma.device)[:, None] + torch.arange(wb, device=luma.device)
     every_other = 32764 * (1 - place % 2).int()
     scores = torch.zeros((n, hb, wb), dtype=torch.int32, device=luma.device)
@@ -76,11 +75,19 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
             usual = patch * patch // 4 + of_group.sum(0) // len(of_group)
             related = of_group * 8191 // usual
             scores[first + 1 : end] = (related.clamp(max=65535) + (related - 65535).clamp(min=0) // 256).int()
-            new = elsewhere[first : end - 1].flatten().clone()
-            new[:-1] &= ~elsewhere[first + 1 : end - 1].flatten()
-            new[1:] &= ~alike[first : end - 2]
+            new = _new_shots(profiles[first:end], elsewhere[first : end - 1].flatten(), height * width)
             scores[first + 1 : end][new] = every_other
     return scores
+
+
+def _new_shots(profiles: Tensor, elsewhere: Tensor, pixels: int) -> Tensor:
+    """Which samples of a group but its first, which ``elsewhere`` leaves out, are the first of a new shot."""
+    unsettled = torch.nn.functional.pad(elsewhere, (1, 2))
+    places = torch.arange(len(profiles), device=profiles.device)
+    calm = ~unsettled[:-2] & ~unsettled[:-2].roll(1)  # the last of a group may count for the first: it is the least
+    before = torch.where(calm, places, 0).cummax(0).values[:-1]
+    differ = (profiles[1:] - profiles[before]).abs().sum(1) >= 4 * pixels
+    return elsewhere & ~unsettled[2:-1] & ~unsettled[3:] & differ
 
 
 def _shifts(sums: Tensor) -> Tensor:

@@ -150,10 +150,21 @@ def test_a_new_shot_shows_every_other_block_once_it_has_settled():
     assert_same(score(luma), expected)
 
 
-def test_behind_a_flash_the_shot_goes_on():
-    assert not score(shots(10, 10, 200, 10, 10)).any()
-    behind_two = score(shots(10, 10, 200, 200, 10, 10))
-    assert [i for i in range(6) if behind_two[i].any()] == [2, 4], "which could be shots as well"
+def test_a_picture_that_pauses_for_a_sample_has_not_settled():
+    luma = shots(10, 10, 40, 40, 70, 70, 100, 100, 100)
+    expected = np.zeros((9, 3, 5), np.int32)
+    expected[6] = EVERY_OTHER
+    assert_same(score(luma), expected)
+
+
+@pytest.mark.parametrize("flash", [[90], [90, 90], [90, 250], [90, 90, 250], [90, 250, 250]])
+def test_behind_any_flash_the_shot_goes_on(flash):
+    assert not score(shots(10, 10, 10, *flash, 10, 10, 10)).any()
+
+
+def test_what_lasts_for_three_samples_is_a_shot():
+    scores = score(shots(10, 10, 200, 200, 200, 10, 10, 10))
+    assert [i for i in range(8) if scores[i].any()] == [2, 5]
 
 
 def test_groups_know_nothing_of_each_other_s_shots():

@@ -31,7 +31,7 @@ def binaries():
 
 def test_every_form_is_there(binaries):
     forms = sum(len(kernel.variants) for kernel in KERNELS.values())
-    assert forms == 17
+    assert forms == 18
     for target in TARGETS:
         assert sum(b["target"] == target for b in binaries) == forms * (2 if target.startswith("hip") else 1)
 

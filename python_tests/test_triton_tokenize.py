@@ -132,7 +132,7 @@ def tables(pair) -> None:
 
 
 FUSED = ["motion_medians", "energies", "share_bits", "group_scales", "weigh"]
-CHANGE = ["sum_profiles", "find_shifts", "measure_changes", "lift_by_median", "relate_to_place"]
+CHANGE = ["sum_profiles", "find_shifts", "measure_changes", "lift_by_median", "find_new_shots", "relate_to_place"]
 
 
 @pytest.mark.parametrize(

@@ -259,19 +259,20 @@ bool frame_changes(const Geometry& g, const uint8_t* luma, const int32_t* profil
     return elsewhere;
 }
 
-// Whether the sample of a profile shows what the one two before does: after a flash the shot goes on.
-bool alike(const Geometry& g, const int32_t* profile) {
-    int64_t sides = g.height + g.width;
-    return sum_of_differences(profile, profile - 2 * sides, sides) < kAlike * g.pixels();
-}
-
-// The first sample of a new shot, once the picture has settled, scores by every other block. `elsewhere` and
-// `profiles` are those of the group's samples.
+// The first sample of a new shot, once the picture has settled, scores by every other block; not if it shows
+// what was there before the picture became unsettled: after a flash the shot goes on. `elsewhere`, which is 0
+// for the first, and `profiles` are those of the group's samples.
 void show_new_shots(const Geometry& g, int64_t samples, const uint8_t* elsewhere, const int32_t* profiles,
                     int32_t* scores) {
+    int64_t sides = g.height + g.width;
     for (int64_t i = 1; i < samples; ++i) {
-        if (elsewhere[i] == 0 || (i + 1 < samples && elsewhere[i + 1] != 0)) continue;
-        if (i >= 2 && alike(g, profiles + i * (g.height + g.width))) continue;
+        int64_t next = std::min(i + 3, samples);
+        if (elsewhere[i] == 0 || std::any_of(elsewhere + i + 1, elsewhere + next, [](int e) { return e; }))
+            continue;
+        int64_t before = i - 1;
+        while (elsewhere[before] != 0 || elsewhere[std::max<int64_t>(before - 1, 0)] != 0) --before;
+        if (sum_of_differences(profiles + i * sides, profiles + before * sides, sides) < kAlike * g.pixels())
+            continue;
         for (int64_t b = 0; b < g.blocks(); ++b)
             scores[i * g.blocks() + b] = (b / g.blocks_x() + b % g.blocks_x()) % 2 == 0 ? kNewShot : 0;
     }

@@ -41,11 +41,9 @@ def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: i
         usual = floor + sum(change) // len(change)
         related = np.array(change) * USUAL // usual
         scores[first + 1 : end] = np.minimum(related, 65535) + np.maximum(related - 65535, 0) // 256
-        for i in range(first + 1, end):
-            settled = elsewhere[i - first - 1] and not (i + 1 < end and elsewhere[i - first])
-            if settled and not (i - 2 >= first and _alike(luma[i], luma[i - 2])):
-                row, column = np.indices(scores.shape[1:])
-                scores[i] = np.where((row + column) % 2 == 0, NEW_SHOT, 0)
+        row, column = np.indices(scores.shape[1:])
+        for i in _new_shots(luma[first:end], [False, *elsewhere]):
+            scores[first + i] = np.where((row + column) % 2 == 0, NEW_SHOT, 0)
     return scores.astype(np.int32)
 
 
@@ -68,6 +66,20 @@ def _axis_shift(luma: Array, before: Array, axis: int) -> int:
 
     best = min(range(-reach, reach + 1), key=lambda shift: (cost(shift), abs(shift), shift))
     return best if 2 * cost(best) < cost(0) else 0
+
+
+def _new_shots(luma: Array, elsewhere: list[bool]) -> list[int]:
+    """The samples of a group with which a new shot has settled; ``elsewhere`` tells which show something else."""
+    found = []
+    for i in range(1, len(luma)):
+        if not elsewhere[i] or any(elsewhere[i + 1 : i + 3]):
+            continue
+        before = i - 1
+        while elsewhere[before] or elsewhere[max(before - 1, 0)]:
+            before -= 1
+        if not _alike(luma[i], luma[before]):
+            found.append(i)
+    return found
 
 
 def _alike(luma: Array, earlier: Array) -> bool:

@@ -16,7 +16,14 @@ from triton.backends.nvidia.compiler import get_ptxas, sm_arch_from_capability
 from triton.compiler import ASTSource
 
 from .block_energies import energies, motion_medians, share_bits
-from .change_scores import find_shifts, lift_by_median, measure_changes, relate_to_place, sum_profiles
+from .change_scores import (
+    find_new_shots,
+    find_shifts,
+    lift_by_median,
+    measure_changes,
+    relate_to_place,
+    sum_profiles,
+)
 from .fuse_scores import group_scales, weigh
 from .launch import INTERPRETED, Kernel
 from .pack_canvases import copy_blocks
@@ -27,7 +34,14 @@ from .select_blocks import attenuate, select
 #: Every kernel of the package, by the stage that launches it.
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "block_energies": (motion_medians, energies, share_bits),
-    "change_scores": (sum_profiles, find_shifts, measure_changes, lift_by_median, relate_to_place),
+    "change_scores": (
+        sum_profiles,
+        find_shifts,
+        measure_changes,
+        lift_by_median,
+        find_new_shots,
+        relate_to_place,
+    ),
     "fuse_scores": (group_scales, weigh),
     "select_blocks": (attenuate, select),
     "pack_canvases": (copy_blocks,),

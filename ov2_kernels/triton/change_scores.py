@@ -32,16 +32,16 @@ def change_scores(
     luma, prev = words(luma), words(prev_luma)
     scores, changes = luma.new_empty((n, hb, wb)), luma.new_empty((3, n, hb, wb))
     profiles, shifts, elsewhere = luma.new_empty((n, height + width)), luma.new_empty((n, 2)), luma.new_empty((n,))
-    strayed = luma.new_empty((n, 2), dtype=torch.int64)
+    opening = torch.empty_like(elsewhere)
     total = n * hb * wb
     sum_profiles((n, ceil_div(height, 32) + ceil_div(width, 128)), luma, profiles, height, width, LINES=32, WORDS=32)
-    find_shifts((n, 2), profiles, shifts, strayed, height, width, CHUNK=128)
+    find_shifts((n, 2), profiles, shifts, height, width, CHUNK=128)
     planes = (luma, prev, shifts, changes)
     measure_changes((ceil_div(total, 8),), *planes, total, height, width, patch, BLOCKS=8, WORDS=8)
     lift_by_median((n,), changes, scores, elsewhere, total, hb * wb, patch, CHUNK=256)
-    relate_to_place(
-        (len(group_edges) - 1, ceil_div(hb * wb, 32)), scores, edges, elsewhere, strayed, height, width, patch, CHUNK=32
-    )
+    groups = len(group_edges) - 1
+    find_new_shots((n,), profiles, elsewhere, opening, edges, groups, height, width, CHUNK=128)
+    relate_to_place((groups, ceil_div(hb * wb, 32)), scores, edges, opening, hb, wb, patch, CHUNK=32)
     return scores
 
 
@@ -94,15 +94,12 @@ def _cost(here, there, shift, margin, side, CHUNK: tl.constexpr):
 
 
 @kernel(
-    types={"profiles": "*i32", "shifts": "*i32", "strayed": "*i64", "height": "i32", "width": "i32"},
+    types={"profiles": "*i32", "shifts": "*i32", "height": "i32", "width": "i32"},
     variants=({"CHUNK": 128},),
     threads=32,
 )
-def find_shifts(profiles, shifts, strayed, height, width, CHUNK: tl.constexpr):
-    """How far down and right in the sample before lies what a frame shows: a program per frame and axis.
-
-    With it, by how much its rows and its columns differ from those of the sample two before.
-    """
+def find_shifts(profiles, shifts, height, width, CHUNK: tl.constexpr):
+    """How far down and right in the sample before lies what a frame shows: a program per frame and axis."""
     frame, axis = tl.program_id(0), tl.program_id(1)
     side = tl.where(axis == 0, height, width)
     reach = tl.minimum(REACH, side // 4)
@@ -118,8 +115,6 @@ def find_shifts(profiles, shifts, strayed, height, width, CHUNK: tl.constexpr):
         best = tl.where(cost < least, shift, best)
         least = tl.minimum(cost, least)
     tl.store(shifts + 2 * frame + axis, tl.where(2 * least < unmoved, best, 0))
-    earlier = profiles + tl.maximum(frame - 2, 0).to(tl.int64) * (height + width) + offset
-    tl.store(strayed + 2 * frame + axis, _cost(here, earlier, 0, 0, side, CHUNK))
 
 
 @kernel(
@@ -251,20 +246,58 @@ def lift_by_median(changes, scores, elsewhere, total, blocks, patch, CHUNK: tl.c
         tl.store(scores + start + lane, tl.maximum(value - median, 0), mask=live)
 
 
+@triton.jit
+def _elsewhere(elsewhere, t, first, end):
+    """Whether a frame of the group shows something else than the one before; those outside, and its first, do not."""
+    return tl.load(elsewhere + t, mask=(t > first) & (t < end), other=0) != 0
+
+
 @kernel(
     types={
-        "scores": "*i32",
-        "edges": "*i64",
+        "profiles": "*i32",
         "elsewhere": "*i32",
-        "strayed": "*i64",
+        "opening": "*i32",
+        "edges": "*i64",
+        "groups": "i32",
         "height": "i32",
         "width": "i32",
-        "patch": "i32",
     },
+    variants=({"CHUNK": 128},),
+    threads=32,
+)
+def find_new_shots(profiles, elsewhere, opening, edges, groups, height, width, CHUNK: tl.constexpr):
+    """Which frames are the first of a new shot, once the picture has settled: one program per frame.
+
+    What is as it was before the picture became unsettled is none: after a flash the shot goes on.
+    """
+    frame = tl.program_id(0)
+    sides = height + width
+    lane = tl.arange(0, CHUNK)
+    first = frame * 0
+    for start in range(0, groups, CHUNK):
+        edge = tl.load(edges + start + lane, mask=start + lane < groups, other=0).to(tl.int32)
+        first = tl.maximum(first, tl.max(tl.where(edge <= frame, edge, 0), 0))
+    end = tl.num_programs(0)
+    for start in range(0, groups, CHUNK):
+        edge = tl.load(edges + 1 + start + lane, mask=start + lane < groups, other=0).to(tl.int32)
+        end = tl.minimum(end, tl.min(tl.where(edge > frame, edge, end), 0))
+    settled = ~(_elsewhere(elsewhere, frame + 1, first, end) | _elsewhere(elsewhere, frame + 2, first, end))
+    is_new = _elsewhere(elsewhere, frame, first, end) & settled
+    if is_new:
+        before = frame - 1
+        while _elsewhere(elsewhere, before, first, end) | _elsewhere(elsewhere, before - 1, first, end):
+            before -= 1
+        here, there = profiles + frame.to(tl.int64) * sides, profiles + before.to(tl.int64) * sides
+        is_new = _cost(here, there, 0, 0, sides, CHUNK) >= height.to(tl.int64) * width * ALIKE
+    tl.store(opening + frame, is_new.to(tl.int32))
+
+
+@kernel(
+    types={"scores": "*i32", "edges": "*i64", "opening": "*i32", "hb": "i32", "wb": "i32", "patch": "i32"},
     variants=({"CHUNK": 32},),
     threads=32,
 )
-def relate_to_place(scores, edges, elsewhere, strayed, height, width, patch, CHUNK: tl.constexpr):
+def relate_to_place(scores, edges, opening, hb, wb, patch, CHUNK: tl.constexpr):
     """Divides the changes of up to ``CHUNK`` places by their means over a group: a program per group and places.
 
     Of the first frame of a new shot every other block counts instead.
@@ -272,8 +305,7 @@ def relate_to_place(scores, edges, elsewhere, strayed, height, width, patch, CHU
     group = tl.program_id(0)
     first = tl.load(edges + group)
     end = tl.load(edges + group + 1)
-    wb = width // (2 * patch)
-    blocks = height // (2 * patch) * wb
+    blocks = hb * wb
     index = tl.program_id(1) * CHUNK + tl.arange(0, CHUNK)
     live = index < blocks
     usual = tl.zeros([CHUNK], tl.int64)
@@ -281,13 +313,10 @@ def relate_to_place(scores, edges, elsewhere, strayed, height, width, patch, CHU
         usual += tl.load(scores + t * blocks + index, mask=live, other=0)
     usual = patch * patch // 4 + usual // tl.maximum(end - first - 1, 1)
     shown = tl.where((index // wb + index % wb) % 2 == 0, NEW_SHOT, 0)
-    same = height.to(tl.int64) * width * ALIKE
     tl.store(scores + first * blocks + index, tl.zeros([CHUNK], tl.int32), mask=live)
     for t in range(first + 1, end):
         change = tl.load(scores + t * blocks + index, mask=live, other=0).to(tl.int64)
         related = change * USUAL // usual
         score = (tl.minimum(related, 65535) + tl.maximum(related - 65535, 0) // 256).to(tl.int32)
-        settled = (t + 1 == end) | (tl.load(elsewhere + t + 1, mask=t + 1 < end, other=0) == 0)
-        returned = (t > first + 1) & (tl.load(strayed + 2 * t) + tl.load(strayed + 2 * t + 1) < same)
-        is_new = (tl.load(elsewhere + t) != 0) & settled & ~returned
+        is_new = tl.load(opening + t) != 0
         tl.store(scores + t * blocks + index, tl.where(is_new, shown, score), mask=live)
