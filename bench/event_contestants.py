@@ -26,7 +26,7 @@ OURS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "uniform sampling": ("default", {"sampling": "uniform"}),
     "uniform groups": ("default", {"sampling": "uniform", "partition": "uniform"}),
     "near keyframes": ("default", {"sampling": "near_keyframes"}),
-    "global selection": ("default", {"selection": "global"}),
+    "stretches": ("default", {"selection": "stretches"}),
     "motion": ("default", {"score_mode": "motion"}),
     "residual": ("default", {"score_mode": "residual"}),
     "bits": ("default", {"score_mode": "bits"}),

@@ -128,19 +128,11 @@ def select_blocks(scores: Tensor, edges: list[int], *, images_per_group: int = 4
     canvases = []
     for first, end in itertools.pairwise(edges):
         canvases.append(every[first])
-        frames, count = end - first - 1, min(images_per_group - 1, end - first - 1)
+        count = min(images_per_group - 1, end - first - 1)
         if not count:
             continue
-        mass = attenuated[first + 1 : end].sum(1)
-        mass = torch.where(mass.sum() == 0, torch.ones_like(mass), mass)
-        level = count * (mass.cumsum(0) - mass) // mass.sum()
-        begins = [int((level < r).sum()) for r in range(count)]
-        for r in range(1, count):
-            begins[r] = max(begins[r], begins[r - 1] + 1)
-        begins = [min(b, frames - (count - r)) for r, b in enumerate(begins)] + [frames]
-        for a, b in itertools.pairwise(begins):
-            chosen = attenuated[first + 1 + a : first + 1 + b].flatten().sort(descending=True, stable=True).indices
-            canvases.append((first + 1 + a) * blocks + chosen[:blocks].sort().values)
+        best = attenuated[first + 1 : end].flatten().sort(descending=True, stable=True).indices[: count * blocks]
+        canvases += ((first + 1) * blocks + best.sort().values).view(count, blocks)
     return torch.stack(canvases)
 
 

@@ -16,7 +16,7 @@ from .limits import Limits, setting
 SAMPLING = ("peaks", "uniform", "near_keyframes")
 PARTITION = ("energy", "uniform", "fixed")
 SCORE_MODE = ("fused", "framediff", "motion", "residual", "bits", "change")
-SELECTION = ("stretches", "global")
+SELECTION = ("global", "stretches")
 MOTION_SOURCE = ("auto", "estimated", "none")
 BITS_SOURCE = ("exact", "estimated")
 PROFILE = ("default", "readiness")
@@ -76,7 +76,7 @@ class CodecConfig(Limits):
     )
     # section 7
     selection: str = setting(
-        "stretches", "P-canvases from stretches of equal saliency, or from the whole group", SELECTION
+        "global", "P-canvases from the whole group, or each from a stretch of equal saliency", SELECTION
     )
     # section 13
     profile: str = setting("default", "readiness: the selection of codec-video-prep, by bits alone", PROFILE)

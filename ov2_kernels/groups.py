@@ -47,7 +47,7 @@ class GroupsAsRead:
         #: what the samples are to be read into
         self.pictures = Pictures(self._frames, memory.luma, memory.prev_luma)
         #: when :meth:`progress` is to be called
-        self.progress_at = np.union1d(edges, np.arange(0, len(frame_ids), STEP))
+        self.progress_at = sorted({*edges.tolist(), *range(0, len(frame_ids), STEP)})
         self._changes = native.changes(len(frame_ids), *size, config.patch, edges)
         self._canvas_edges = np.append(0, np.cumsum(canvases_per_group(edges, config.images_per_group)))
         self._packed = native.empty_canvases(int(self._canvas_edges[-1]), *size, config.patch)

@@ -254,7 +254,7 @@ def select_blocks(
     group_edges: Array,
     *,
     images_per_group: int = 4,
-    selection: str = "stretches",
+    selection: str = "global",
     threads: int = 1,
 ) -> Array:
     """Twin of :func:`ov2_kernels.reference.select_blocks`."""

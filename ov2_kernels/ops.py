@@ -319,7 +319,7 @@ def select_blocks(
     group_edges: ArrayOrTensor,
     *,
     images_per_group: int = 4,
-    selection: str = "stretches",
+    selection: str = "global",
     threads: int | None = None,
     backend: str = "auto",
 ) -> ArrayOrTensor:

@@ -62,7 +62,7 @@ def test_longer_videos_are_looked_at_more_often_up_to_a_limit(seconds, samples):
         ("max_pixels", 783, "max_pixels must be at least (2 * patch)**2 = 784, got 783"),
         ("sampling", "random", "sampling must be one of peaks, uniform, near_keyframes, got 'random'"),
         ("partition", "gop", "partition must be one of energy, uniform, fixed, got 'gop'"),
-        ("selection", "best", "selection must be one of stretches, global, got 'best'"),
+        ("selection", "best", "selection must be one of global, stretches, got 'best'"),
         ("score_mode", "x", "score_mode must be one of fused, framediff, motion, residual, bits, change, got 'x'"),
         ("motion_source", "x", "motion_source must be one of auto, estimated, none, got 'x'"),
         ("avoid_keyframes", 1, "avoid_keyframes must be True or False, got 1"),

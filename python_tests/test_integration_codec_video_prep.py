@@ -109,6 +109,7 @@ def test_a_processor_runs_it_and_reads_the_directory(clip_path, tmp_path, progra
         sampling="uniform",
         partition="fixed",
         score_mode="fused",
+        selection="stretches",
     )
     config = config.replace(profile="readiness" if mode == "readiness" else "default")
     expected = tokenize_video(clip_path("h264_bframes"), config)

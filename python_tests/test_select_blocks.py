@@ -29,8 +29,8 @@ def test_stretches_of_equal_mass_spread_over_time():
     """A second half that is a shade stronger does not take every canvas."""
     scores = np.full((25, 2, 2), 1000, np.int32)
     scores[13:] = 1001
-    stretched = ops.select_blocks(scores, np.array([0, 25]))
-    whole = ops.select_blocks(scores, np.array([0, 25]), selection="global")
+    stretched = ops.select_blocks(scores, np.array([0, 25]), selection="stretches")
+    whole = ops.select_blocks(scores, np.array([0, 25]))
     assert (stretched[1] // 4).max() < 13
     assert (whole[1:] // 4).min() >= 13
 
@@ -73,5 +73,5 @@ def test_wrong_inputs_are_named():
     scores = np.zeros((3, 1, 1), np.int32)
     with pytest.raises(ValueError, match="images_per_group must be at least 1, got 0"):
         ops.select_blocks(scores, np.array([0, 3]), images_per_group=0)
-    with pytest.raises(ValueError, match="selection must be one of stretches, global, got 'best'"):
+    with pytest.raises(ValueError, match="selection must be one of global, stretches, got 'best'"):
         ops.select_blocks(scores, np.array([0, 3]), selection="best")

@@ -105,6 +105,7 @@ class PreinferConfig:
             min_samples=1,
             min_fps=0.0,
             score_mode="fused",
+            selection="stretches",
             profile="readiness" if self.grouping_mode == "readiness" else "default",
             patch=self.patch,
             max_pixels=self.max_pixels,

@@ -15,7 +15,7 @@ def select_blocks(
     group_edges: Array,
     *,
     images_per_group: int = 4,
-    selection: str = "stretches",
+    selection: str = "global",
     threads: int = 1,
 ) -> Array:
     """Chooses the source block of every block of every canvas.

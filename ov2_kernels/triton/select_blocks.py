@@ -19,7 +19,7 @@ def select_blocks(
     group_edges: torch.Tensor,
     *,
     images_per_group: int = 4,
-    selection: str = "stretches",
+    selection: str = "global",
     threads: int = 1,
 ) -> torch.Tensor:
     """Chooses the source block of every block of every canvas.
