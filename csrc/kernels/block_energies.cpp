@@ -127,56 +127,44 @@ Vector lower_median(const int16_t* motion, int64_t cells, const Spread& spread) 
     return least;
 }
 
-// Adds to the first of some rows of values those below.
-OV2_SIMD void add_columns(int64_t rows, int64_t columns, int32_t* values) {
-    for (int64_t j = 1; j < rows; ++j)
-        for (int64_t c = 0; c < columns; ++c) values[c] += values[j * columns + c];
-}
-
 // The energies of a frame's blocks: those of their cells, added up down each column of cells first.
 void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* motion,
-                    int32_t* residual, int32_t* motion_energy) {
+                    Instructions instructions, int32_t* residual, int32_t* motion_energy) {
     Spread spread;
     find_spread(motion, g.cells(), &spread);
     bool still = spread.least.x == spread.most.x && spread.least.y == spread.most.y;
     Vector median = lower_median(motion, g.cells(), spread);
     int64_t cells = g.cells_x(), rows = g.block() / 4, blocks_x = g.blocks_x();
-    // Of the cells of a row of blocks.
-    std::vector<int32_t> residuals(static_cast<size_t>(rows * cells));
-    std::vector<int32_t> lengths(static_cast<size_t>(rows * cells));
-    std::vector<int32_t> places(static_cast<size_t>(cells));
-    PaddedPlane plane(g, prev);
-    auto measure_row = [&](int64_t cy, int32_t* row_residuals, int32_t* row_lengths) {
-        constexpr int64_t kAhead = 4096;
-        const int16_t* vectors = motion + 2 * cy * cells;
-        CellRow row{luma + 4 * cy * g.width,
-                    g.width,
-                    g.height,
-                    4 * cy,
-                    plane.row(4 * cy),
-                    plane.stride(),
-                    vectors,
-                    median,
-                    luma + 4 * cy * g.width + kAhead,
-                    plane.rest() + kAhead,
-                    vectors + 2 * g.cells()};
-        measure_cells(row, places.data(), row_residuals, row_lengths);
-    };
+    // Of the columns of cells in a row of blocks.
+    auto grouped = static_cast<size_t>(CellRoom::grouped(cells));
+    std::vector<int32_t> residuals(grouped), lengths(grouped);
+    CellRoom room(g.width, rows);
+    // How far ahead pictures are fetched: streams that are whole pages apart get in each other's way.
+    constexpr int64_t kAhead = 8192, kPage = 4096;
+    const auto apart =
+        static_cast<int64_t>(reinterpret_cast<uintptr_t>(luma) - reinterpret_cast<uintptr_t>(prev));
+    const int64_t prev_ahead = kAhead + kPage + ((apart + kPage / 2) & (kPage - 1));
     for (int64_t by = 0; by < g.blocks_y(); ++by) {
-        if (still) std::fill_n(residuals.begin(), cells, 0);
-        for (int64_t j = 0; j < rows; ++j) {
-            int64_t cy = by * rows + j;
-            if (still) {
-                add_still(luma + 4 * cy * g.width, prev + 4 * cy * g.width, g.width, residuals.data());
-                continue;
-            }
-            // No farther than vectors reach, which is not far in most pictures: memory is busy all the time.
-            plane.copy_rows(4 * cy + 5 + (spread.most.y >> 2));
-            measure_row(cy, residuals.data() + j * cells, lengths.data() + j * cells);
-        }
-        if (!still) {
-            add_columns(rows, cells, residuals.data());
-            add_columns(rows, cells, lengths.data());
+        int64_t y = by * g.block(), at = y * g.width;
+        const int16_t* vectors = motion + 2 * by * rows * cells;
+        if (still) {
+            std::fill(residuals.begin(), residuals.end(), 0);
+            for (int64_t j = 0; j < g.block(); j += 4)
+                add_still(luma + at + j * g.width, prev + at + j * g.width, g.width, residuals.data());
+        } else {
+            CellRows measured{instructions,
+                              luma + at,
+                              prev,
+                              g.width,
+                              g.height,
+                              y,
+                              rows,
+                              vectors,
+                              median,
+                              luma + at + kAhead,
+                              prev + at + prev_ahead,
+                              vectors + 2 * g.cells()};
+            measure_cells(measured, room, residuals.data(), lengths.data());
         }
         for (int64_t bx = 0; bx < blocks_x; ++bx) {
             int32_t difference = 0, length = 0;
@@ -200,12 +188,13 @@ void share_bits(const Geometry& g, const int32_t* residual, int64_t packet_bytes
 }  // namespace
 
 void block_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev_luma, const int16_t* motion,
-                    const int64_t* packet_bytes, int threads, int32_t* residual, int32_t* motion_energy,
-                    int64_t* bits) {
+                    const int64_t* packet_bytes, int threads, Instructions most, int32_t* residual,
+                    int32_t* motion_energy, int64_t* bits) {
+    const Instructions instructions = usable_instructions(most, g.width, g.height);
     parallel_for(g.frames, threads, [&](int64_t n) {
         int64_t blocks = n * g.blocks();
         frame_energies(g, luma + n * g.pixels(), prev_luma + n * g.pixels(), motion + 2 * n * g.cells(),
-                       residual + blocks, motion_energy + blocks);
+                       instructions, residual + blocks, motion_energy + blocks);
         share_bits(g, residual + blocks, packet_bytes[n], bits + blocks);
     });
 }
