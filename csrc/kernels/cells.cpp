@@ -77,6 +77,10 @@ Instructions usable_instructions([[maybe_unused]] Instructions most, [[maybe_unu
     // Places have 16 bits, and vectors reach 2^13 pixels.
     constexpr int64_t kLargest = 1 << 14;
     if (width / 4 < CellRoom::kGroup || std::max(width, height) > kLargest) return Instructions::kAny;
+    if (most >= Instructions::kAvx512 && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vnni"))
+        return Instructions::kAvx512;
     if (most >= Instructions::kAvx2 && __builtin_cpu_supports("avx2")) return Instructions::kAvx2;
 #endif
     return Instructions::kAny;

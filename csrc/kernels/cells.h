@@ -15,7 +15,7 @@ struct Vector {
 constexpr int kVectorLimit = 2047;  // of components, after the median is taken off
 
 // What cells are measured with: tests ask for less than there is, to compare all.
-enum class Instructions { kAny, kAvx2 };
+enum class Instructions { kAny, kAvx2, kAvx512 };
 
 // The most that this processor has, up to `most`, and that pictures of this size can be measured with.
 Instructions usable_instructions(Instructions most, int64_t width, int64_t height);
@@ -69,7 +69,7 @@ class CellRoom {
 // off, in 1/16 of a quarter pixel. There is room for all that the groups of a row have.
 void measure_cells(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths);
 
-// The same on x86-64 with AVX2.
+// The same on x86-64 with AVX2 or AVX-512.
 void measure_cells_x86(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths);
 
 }  // namespace ov2::kernels

@@ -18,6 +18,9 @@ constexpr int64_t kGroup = CellRoom::kGroup, kRows = CellRoom::kWindowRows;
 
 #define OV2_AVX2 __attribute__((target("avx2")))
 #define OV2_AVX2_INLINE inline __attribute__((always_inline, target("avx2")))
+#define OV2_AVX512_TARGET target("avx512f,avx512bw,avx512vl,avx512vnni")
+#define OV2_AVX512 __attribute__((OV2_AVX512_TARGET))
+#define OV2_AVX512_INLINE inline __attribute__((always_inline, OV2_AVX512_TARGET))
 
 OV2_AVX2_INLINE __m256i load_wide(const void* from) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(from));
@@ -186,11 +189,65 @@ OV2_AVX2 void measure_residuals_avx2(CellRows r, const uint8_t* const* windows, 
     }
 }
 
+// Rows of the windows of a group's cells 0, 1, 4 and 5. Each is put in its place as it is loaded: unlike the
+// obvious instructions, which broadcast or insert, this one does without the ports that shuffle.
+OV2_AVX512_INLINE void gather_512(const uint8_t* const* windows, int64_t stride, __m256i* rows) {
+    const uint8_t* at[] = {windows[0], windows[1], windows[4], windows[5]};
+    for (int64_t j = 0; j < kRows; ++j) {
+        auto everywhere = [&](int i) { return load<int64_t>(at[i] + j * stride); };
+        __m256i row =
+            _mm256_castsi128_si256(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at[0] + j * stride)));
+        constexpr int kThird = 0xAA;  // of three operands
+        row = _mm256_mask_ternarylogic_epi64(row, 2, row, _mm256_set1_epi64x(everywhere(1)), kThird);
+        row = _mm256_mask_ternarylogic_epi64(row, 4, row, _mm256_set1_epi64x(everywhere(2)), kThird);
+        row = _mm256_mask_ternarylogic_epi64(row, 8, row, _mm256_set1_epi64x(everywhere(3)), kThird);
+        rows[j] = pairs(row);
+    }
+}
+
+// As with AVX2, a group at a time, in halves that are packed into a row of the picture: cells 0, 1, 4 and 5,
+// and cells 2, 3, 6 and 7.
+OV2_AVX512 void measure_residuals_512(CellRows r, const uint8_t* const* windows, int32_t* residuals) {
+    const int64_t cells = r.cells();
+    for (int64_t row = 0; row < r.rows; ++row) {
+        for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
+            fetch_next(r);
+            const int64_t column = std::min(c, cells - kGroup);
+            __m256i vectors = load_wide(r.vectors + 2 * (row * cells + column));
+            __m256i above, below;
+            find_weights(vectors, &above, &below);
+            const __m256i lower = _mm256_broadcastsi128_si256(lower_cells());
+            const __m256i upper = _mm256_broadcastsi128_si256(upper_cells());
+            __m256i above1 = _mm256_shuffle_epi8(above, lower), above2 = _mm256_shuffle_epi8(above, upper);
+            __m256i below1 = _mm256_shuffle_epi8(below, lower), below2 = _mm256_shuffle_epi8(below, upper);
+
+            __m256i rows1[kRows], rows2[kRows];
+            gather_512(windows, r.width, rows1);
+            gather_512(windows + 2, r.width, rows2);
+            const uint8_t* luma = r.luma + 4 * (row * r.width + column);
+            __m256i sums = load_wide(residuals + c);
+            for (int64_t j = 0; j < 4; ++j) {
+                __m256i predicted = _mm256_packus_epi16(predict(rows1[j], rows1[j + 1], above1, below1),
+                                                        predict(rows2[j], rows2[j + 1], above2, below2));
+                __m256i actual = load_wide(luma + j * r.width);
+                __m256i distance =
+                    _mm256_sub_epi8(_mm256_max_epu8(predicted, actual), _mm256_min_epu8(predicted, actual));
+                sums = _mm256_dpbusd_epi32(sums, distance, _mm256_set1_epi8(1));
+            }
+            store_wide(residuals + c, sums);
+        }
+    }
+}
+
 }  // namespace
 
 void measure_cells_x86(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths) {
     measure_vectors(rows, room, lengths);
-    measure_residuals_avx2(rows, room.windows(), residuals);
+    if (rows.instructions == Instructions::kAvx512) {
+        measure_residuals_512(rows, room.windows(), residuals);
+    } else {
+        measure_residuals_avx2(rows, room.windows(), residuals);
+    }
     // What the last group of each row adds up was kept apart: it follows those before.
     const int64_t cells = rows.cells();
     for (int32_t* sums : {residuals, lengths})
