@@ -90,7 +90,13 @@ def partition_groups(
     max_group_frames: int,
 ) -> I64: ...
 def block_energies(
-    luma: AnyArray, prev_luma: AnyArray, motion: AnyArray, packet_bytes: AnyArray, patch: int, threads: int
+    luma: AnyArray,
+    prev_luma: AnyArray,
+    motion: AnyArray,
+    packet_bytes: AnyArray,
+    patch: int,
+    threads: int,
+    instructions: int = ...,
 ) -> tuple[I32, I32, I64]: ...
 def bad_frames(frames: AnyArray, threads: int) -> U8: ...
 def block_bits(

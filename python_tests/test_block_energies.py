@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ov2_kernels import native, ops, reference
+from ov2_kernels import _core, native, ops, reference
 
 from parity import assert_same
 from strategies import energy_inputs, motion_fields, non_contiguous, picture_pairs
@@ -17,6 +17,16 @@ from strategies import energy_inputs, motion_fields, non_contiguous, picture_pai
 def test_native_equals_the_reference(inputs, threads):
     arrays, options = inputs
     got = native.block_energies(*arrays, **options, threads=threads)
+    assert_same(got, reference.block_energies(*arrays, **options))
+
+
+@pytest.mark.parametrize("instructions", [0, 1, 2], ids=["any", "avx2", "avx512"])
+@settings(deadline=None, max_examples=80)
+@given(inputs=energy_inputs())
+def test_fewer_instructions_give_the_same(instructions, inputs):
+    """What this processor lacks, it does with less."""
+    arrays, options = inputs
+    got = _core.block_energies(*arrays, options["patch"], 1, instructions)
     assert_same(got, reference.block_energies(*arrays, **options))
 
 

@@ -90,7 +90,7 @@ Array<int64_t> partition_groups(const Array<int64_t>& size, const Array<uint8_t>
 
 py::tuple block_energies(const Array<uint8_t>& luma, const Array<uint8_t>& prev_luma,
                          const Array<int16_t>& motion, const Array<int64_t>& packet_bytes, int64_t patch,
-                         int threads) {
+                         int threads, int instructions) {
     Geometry g = geometry(luma, patch);
     require_shape(luma, "luma", {g.frames, g.height, g.width});
     require_shape(prev_luma, "prev_luma", {g.frames, g.height, g.width});
@@ -105,7 +105,8 @@ py::tuple block_energies(const Array<uint8_t>& luma, const Array<uint8_t>& prev_
     {
         py::gil_scoped_release release;
         kernels::block_energies(g, luma.data(), prev_luma.data(), motion.data(), packet_bytes.data(), threads,
-                                residual_data, motion_data, bits_data);
+                                static_cast<kernels::Instructions>(instructions), residual_data, motion_data,
+                                bits_data);
     }
     return py::make_tuple(residual, motion_energy, bits);
 }
@@ -318,7 +319,7 @@ void bind_kernels(py::module_& m) {
           py::arg("max_group_frames"));
     m.def("block_energies", &block_energies, py::arg("luma").noconvert(), py::arg("prev_luma").noconvert(),
           py::arg("motion").noconvert(), py::arg("packet_bytes").noconvert(), py::arg("patch"),
-          py::arg("threads"));
+          py::arg("threads"), py::arg("instructions") = static_cast<int>(kernels::Instructions::kAvx512));
     m.def("block_bits", &block_bits, py::arg("cells").noconvert(), py::arg("edges_y").noconvert(),
           py::arg("edges_x").noconvert(), py::arg("height"), py::arg("width"), py::arg("patch"),
           py::arg("threads"));

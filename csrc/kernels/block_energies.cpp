@@ -18,6 +18,7 @@ typedef uint8_t Bytes16 __attribute__((vector_size(16)));
 typedef uint16_t Words8 __attribute__((vector_size(16)));
 typedef uint32_t Sums4 __attribute__((vector_size(16)));
 typedef int16_t Shorts16 __attribute__((vector_size(32)));
+constexpr int64_t kMostRounds = 16384;  // before a lane that counts could overflow
 
 // Adds the sum of |a - b| over each 4x4 cell of four rows of pixels.
 OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, int32_t* cells) {
@@ -43,36 +44,51 @@ OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, int32
     }
 }
 
-// The least and the largest of each component.
-OV2_SIMD void find_range(const int16_t* motion, int64_t cells, Vector* least, Vector* most) {
-    Shorts16 low = {}, high = {};
+// Of each component of vectors: the least and the largest, and how many are negative, and positive.
+struct Spread {
+    Vector least{0, 0}, most{0, 0};  // 0 or beyond it
+    int64_t negative[2] = {0, 0}, positive[2] = {0, 0};
+};
+
+OV2_SIMD void find_spread(const int16_t* motion, int64_t cells, Spread* spread) {
+    Shorts16 least = {}, most = {};
     int64_t i = 0;
-    for (; i + 16 <= 2 * cells; i += 16) {
-        Shorts16 v;
-        std::memcpy(&v, motion + i, sizeof v);
-        low = v < low ? v : low;
-        high = v > high ? v : high;
+    while (i + 16 <= 2 * cells) {
+        Shorts16 negative = {}, positive = {};
+        for (int64_t n = 0; n < kMostRounds && i + 16 <= 2 * cells; ++n, i += 16) {
+            Shorts16 v;
+            std::memcpy(&v, motion + i, sizeof v);
+            least = v < least ? v : least;
+            most = v > most ? v : most;
+            negative -= v < 0;
+            positive -= v > 0;
+        }
+        for (int lane = 0; lane < 16; ++lane) {
+            spread->negative[lane % 2] += negative[lane];
+            spread->positive[lane % 2] += positive[lane];
+        }
     }
     for (int lane = 0; lane < 16; ++lane) {
-        (*least)[lane % 2] = std::min<int>((*least)[lane % 2], low[lane]);
-        (*most)[lane % 2] = std::max<int>((*most)[lane % 2], high[lane]);
+        spread->least[lane % 2] = std::min<int>(spread->least[lane % 2], least[lane]);
+        spread->most[lane % 2] = std::max<int>(spread->most[lane % 2], most[lane]);
     }
     for (; i < 2 * cells; ++i) {
-        (*least)[i % 2] = std::min<int>((*least)[i % 2], motion[i]);
-        (*most)[i % 2] = std::max<int>((*most)[i % 2], motion[i]);
+        spread->least[i % 2] = std::min<int>(spread->least[i % 2], motion[i]);
+        spread->most[i % 2] = std::max<int>(spread->most[i % 2], motion[i]);
+        spread->negative[i % 2] += motion[i] < 0;
+        spread->positive[i % 2] += motion[i] > 0;
     }
 }
 
 // How many of the vectors have a component of at most `bound`'s: of x, and of y.
 OV2_SIMD void count_upto(const int16_t* motion, int64_t cells, Vector bound, int64_t* counts) {
-    constexpr int64_t kMost = 16384;  // rounds before a lane could overflow
     Shorts16 bounds;
     for (int lane = 0; lane < 16; ++lane) bounds[lane] = static_cast<int16_t>(bound[lane % 2]);
     counts[0] = counts[1] = 0;
     int64_t i = 0;
     while (i + 16 <= 2 * cells) {
         Shorts16 upto = {};
-        for (int64_t n = 0; n < kMost && i + 16 <= 2 * cells; ++n, i += 16) {
+        for (int64_t n = 0; n < kMostRounds && i + 16 <= 2 * cells; ++n, i += 16) {
             Shorts16 v;
             std::memcpy(&v, motion + i, sizeof v);
             upto -= v <= bounds;
@@ -82,109 +98,103 @@ OV2_SIMD void count_upto(const int16_t* motion, int64_t cells, Vector bound, int
     for (; i < 2 * cells; ++i) counts[i % 2] += motion[i] <= bound[i % 2];
 }
 
-// Lower medians of both components over all cells, which lie from `least` to `most`: by bisection, after a
-// look at 0, which they mostly are.
-Vector lower_median(const int16_t* motion, int64_t cells, Vector least, Vector most) {
-    for (int round = 0; least.x < most.x || least.y < most.y; ++round) {
+// Lower medians of both components over all cells: mostly 0, and seldom far from it, where bisection begins.
+Vector lower_median(const int16_t* motion, int64_t cells, const Spread& spread) {
+    Vector least = spread.least, most = spread.most;
+    auto narrow = [&](int axis, int bound, int64_t upto) {
+        if (upto > (cells - 1) / 2) {
+            most[axis] = bound;
+        } else {
+            least[axis] = bound + 1;
+        }
+    };
+    for (int axis : {0, 1}) {
+        narrow(axis, -1, spread.negative[axis]);
+        if (least[axis] == 0) narrow(axis, 0, cells - spread.positive[axis]);
+    }
+    for (int reach = 2; least.x < most.x || least.y < most.y; reach = std::min(2 * reach, 32768)) {
         Vector middle;
         for (int axis : {0, 1}) {
             int low = least[axis], high = most[axis];
-            int guess = round < 2 ? -round : low + (high - low) / 2;
+            int guess = std::clamp(low + (high - low) / 2, -reach, reach);
             middle[axis] = std::clamp(guess, low, std::max(low, high - 1));
         }
         int64_t counts[2];
         count_upto(motion, cells, middle, counts);
-        for (int axis : {0, 1}) {
-            if (least[axis] == most[axis]) continue;
-            if (counts[axis] > (cells - 1) / 2) {
-                most[axis] = middle[axis];
-            } else {
-                least[axis] = middle[axis] + 1;
-            }
-        }
+        for (int axis : {0, 1})
+            if (least[axis] < most[axis]) narrow(axis, middle[axis], counts[axis]);
     }
     return least;
 }
 
-// Adds to the first of some rows of values those below.
-OV2_SIMD void add_columns(int64_t rows, int64_t columns, int32_t* values) {
-    for (int64_t j = 1; j < rows; ++j)
-        for (int64_t c = 0; c < columns; ++c) values[c] += values[j * columns + c];
-}
-
 // The energies of a frame's blocks: those of their cells, added up down each column of cells first.
 void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev, const int16_t* motion,
-                    int32_t* residual, int32_t* motion_energy) {
-    Vector least{0, 0}, most{0, 0};
-    find_range(motion, g.cells(), &least, &most);
-    bool still = least.x == most.x && least.y == most.y;  // both are 0 or beyond it
-    Vector median = lower_median(motion, g.cells(), least, most);
-    int64_t cells = g.cells_x(), rows = g.block() / 4;
-    // Of the cells of a row of blocks.
-    std::vector<int32_t> residuals(static_cast<size_t>(rows * cells));
-    std::vector<int32_t> lengths(static_cast<size_t>(rows * cells));
-    std::vector<int32_t> places(static_cast<size_t>(cells));
-    PaddedPlane plane(g, prev);
-    auto measure_row = [&](int64_t cy, int32_t* row_residuals, int32_t* row_lengths) {
-        constexpr int64_t kAhead = 4096;
-        const int16_t* vectors = motion + 2 * cy * cells;
-        CellRow row{luma + 4 * cy * g.width,
-                    g.width,
-                    g.height,
-                    4 * cy,
-                    plane.row(4 * cy),
-                    plane.stride(),
-                    vectors,
-                    median,
-                    luma + 4 * cy * g.width + kAhead,
-                    plane.rest() + kAhead,
-                    vectors + 2 * g.cells()};
-        measure_cells(row, places.data(), row_residuals, row_lengths);
-    };
+                    Instructions instructions, int32_t* residual, int32_t* motion_energy) {
+    Spread spread;
+    find_spread(motion, g.cells(), &spread);
+    bool still = spread.least.x == spread.most.x && spread.least.y == spread.most.y;
+    Vector median = lower_median(motion, g.cells(), spread);
+    int64_t cells = g.cells_x(), rows = g.block() / 4, blocks_x = g.blocks_x();
+    // Of the columns of cells in a row of blocks.
+    auto grouped = static_cast<size_t>(CellRoom::grouped(cells));
+    std::vector<int32_t> residuals(grouped), lengths(grouped);
+    CellRoom room(g.width, rows);
+    // How far ahead pictures are fetched: streams that are whole pages apart get in each other's way.
+    constexpr int64_t kAhead = 8192, kPage = 4096;
+    const auto apart =
+        static_cast<int64_t>(reinterpret_cast<uintptr_t>(luma) - reinterpret_cast<uintptr_t>(prev));
+    const int64_t prev_ahead = kAhead + kPage + ((apart + kPage / 2) & (kPage - 1));
     for (int64_t by = 0; by < g.blocks_y(); ++by) {
-        if (still) std::fill_n(residuals.begin(), cells, 0);
-        for (int64_t j = 0; j < rows; ++j) {
-            int64_t cy = by * rows + j;
-            if (still) {
-                add_still(luma + 4 * cy * g.width, prev + 4 * cy * g.width, g.width, residuals.data());
-                continue;
-            }
-            // No farther than vectors reach, which is not far in most pictures: memory is busy all the time.
-            plane.copy_rows(4 * cy + 5 + (most.y >> 2));
-            measure_row(cy, residuals.data() + j * cells, lengths.data() + j * cells);
+        int64_t y = by * g.block(), at = y * g.width;
+        const int16_t* vectors = motion + 2 * by * rows * cells;
+        if (still) {
+            std::fill(residuals.begin(), residuals.end(), 0);
+            for (int64_t j = 0; j < g.block(); j += 4)
+                add_still(luma + at + j * g.width, prev + at + j * g.width, g.width, residuals.data());
+        } else {
+            CellRows measured{instructions,
+                              luma + at,
+                              prev,
+                              g.width,
+                              g.height,
+                              y,
+                              rows,
+                              vectors,
+                              median,
+                              luma + at + kAhead,
+                              prev + at + prev_ahead,
+                              vectors + 2 * g.cells()};
+            measure_cells(measured, room, residuals.data(), lengths.data());
         }
-        if (!still) {
-            add_columns(rows, cells, residuals.data());
-            add_columns(rows, cells, lengths.data());
-        }
-        for (int64_t bx = 0; bx < g.blocks_x(); ++bx) {
+        for (int64_t bx = 0; bx < blocks_x; ++bx) {
             int32_t difference = 0, length = 0;
             for (int64_t c = bx * rows; c < (bx + 1) * rows; ++c) {
                 difference += residuals[static_cast<size_t>(c)];
                 length += lengths[static_cast<size_t>(c)];
             }
-            residual[by * g.blocks_x() + bx] = difference;
-            motion_energy[by * g.blocks_x() + bx] = length;
+            residual[by * blocks_x + bx] = difference;
+            motion_energy[by * blocks_x + bx] = length;
         }
     }
 }
 
 void share_bits(const Geometry& g, const int32_t* residual, int64_t packet_bytes, int64_t* bits) {
-    int64_t floor = g.block() * g.block() / 16;
+    int64_t floor = g.block() * g.block() / 16, blocks = g.blocks();
     int64_t sum = 0;
-    for (int64_t b = 0; b < g.blocks(); ++b) sum += residual[b] + floor;
-    for (int64_t b = 0; b < g.blocks(); ++b) bits[b] = 8 * 256 * packet_bytes * (residual[b] + floor) / sum;
+    for (int64_t b = 0; b < blocks; ++b) sum += residual[b] + floor;
+    for (int64_t b = 0; b < blocks; ++b) bits[b] = 8 * 256 * packet_bytes * (residual[b] + floor) / sum;
 }
 
 }  // namespace
 
 void block_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev_luma, const int16_t* motion,
-                    const int64_t* packet_bytes, int threads, int32_t* residual, int32_t* motion_energy,
-                    int64_t* bits) {
+                    const int64_t* packet_bytes, int threads, Instructions most, int32_t* residual,
+                    int32_t* motion_energy, int64_t* bits) {
+    const Instructions instructions = usable_instructions(most, g.width, g.height);
     parallel_for(g.frames, threads, [&](int64_t n) {
         int64_t blocks = n * g.blocks();
         frame_energies(g, luma + n * g.pixels(), prev_luma + n * g.pixels(), motion + 2 * n * g.cells(),
-                       residual + blocks, motion_energy + blocks);
+                       instructions, residual + blocks, motion_energy + blocks);
         share_bits(g, residual + blocks, packet_bytes[n], bits + blocks);
     });
 }

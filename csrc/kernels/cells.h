@@ -1,11 +1,8 @@
 // Cells of 4x4 pixels: by how much each differs from its prediction, and how far it moved.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
-
-#include "kernels/geometry.h"
 
 namespace ov2::kernels {
 
@@ -15,47 +12,22 @@ struct Vector {
     int& operator[](int64_t axis) { return axis == 0 ? x : y; }
 };
 
-// The picture before with its outermost pixels repeated around it, so that windows may lie outside: one that
-// begins kReach pixels before the picture, or at its last pixel, sees what any farther out sees.
-class PaddedPlane {
-  public:
-    static constexpr int64_t kReach = 4;
+constexpr int kVectorLimit = 2047;  // of components, after the median is taken off
 
-    PaddedPlane(const Geometry& g, const uint8_t* picture)
-        : picture_(picture),
-          width_(g.width),
-          height_(g.height),
-          stride_(g.width + 2 * kBeside),
-          pixels_(new uint8_t[static_cast<size_t>((g.height + 2 * kReach) * stride_)]) {}
+// What cells are measured with: tests ask for less than there is, to compare all.
+enum class Instructions { kAny, kAvx2, kAvx512 };
 
-    int64_t stride() const { return stride_; }
+// The most that this processor has, up to `most`, and that pictures of this size can be measured with.
+Instructions usable_instructions(Instructions most, int64_t width, int64_t height);
 
-    // The first pixel of the picture's row `y`.
-    const uint8_t* row(int64_t y) const { return pixels_.get() + (y + kReach) * stride_ + kBeside; }
-
-    // What of the picture is to be copied next.
-    const uint8_t* rest() const { return picture_ + std::max<int64_t>(copied_, 0) * width_; }
-
-    // Copies the rows before `end`, and repeats their outermost pixels.
-    void copy_rows(int64_t end);
-
-  private:
-    static constexpr int64_t kBeside = 8;  // pixels, for eight are read where a window has five
-
-    const uint8_t* picture_;
-    int64_t width_, height_, stride_;
-    int64_t copied_ = -kReach;
-    std::unique_ptr<uint8_t[]> pixels_;
-};
-
-// A row of cells, and what is needed to measure them. A cell is predicted from its window: five rows of five
-// pixels of the padded plane.
-struct CellRow {
-    const uint8_t* luma;
-    int64_t width, height;  // of the picture
-    int64_t y;              // of the row's first pixels
-    const uint8_t* plane;   // these in the padded plane
-    int64_t stride;
+// Rows of cells, one below the other, and what is needed to measure them.
+struct CellRows {
+    Instructions instructions;
+    const uint8_t* luma;    // their first pixel
+    const uint8_t* prev;    // the first pixel of the picture before
+    int64_t width, height;  // of the pictures
+    int64_t y;              // of the first pixels
+    int64_t rows;
     const int16_t* vectors;
     Vector median;
     // What the processor is asked to fetch meanwhile: for each cell 16 bytes of pictures, and one vector.
@@ -63,10 +35,41 @@ struct CellRow {
     const uint8_t* next_luma;
     const uint8_t* next_prev;
     const int16_t* next_vectors;
+
+    int64_t cells() const { return width / 4; }  // of a row
 };
 
-// The residual of each cell, and the length of its vector after the median is taken off, in 1/16 of a quarter
-// pixel. `places` is room for a number per cell.
-void measure_cells(const CellRow& row, int32_t* places, int32_t* residuals, int32_t* lengths);
+// Room for what measuring rows of cells needs. Cells are measured in groups; the last of a row begins within
+// the one before, if need be.
+class CellRoom {
+  public:
+    static constexpr int64_t kGroup = 8;
+
+    CellRoom(int64_t width, int64_t rows);
+
+    // How many cells the groups of a row have.
+    static int64_t grouped(int64_t cells) { return (cells + kGroup - 1) / kGroup * kGroup; }
+
+    // Where the windows of the cells of each group begin: the five rows of five pixels that a cell is
+    // predicted from, of which eight may be read.
+    const uint8_t** windows() const { return windows_.get(); }
+
+    // For copies of windows that reach out of the picture: side by side, and their rows as far apart as
+    // there.
+    uint8_t* copies() const { return copies_.get(); }
+
+    static constexpr int64_t kWindowRows = 5, kWindowRead = 8;
+
+  private:
+    std::unique_ptr<const uint8_t*[]> windows_;
+    std::unique_ptr<uint8_t[]> copies_;
+};
+
+// The sums down each column of cells: of residuals, and of the lengths of vectors after the median is taken
+// off, in 1/16 of a quarter pixel. There is room for all that the groups of a row have.
+void measure_cells(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths);
+
+// The same on x86-64 with AVX2 or AVX-512.
+void measure_cells_x86(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths);
 
 }  // namespace ov2::kernels

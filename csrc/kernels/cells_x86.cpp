@@ -1,0 +1,258 @@
+// Cells measured with instructions that compilers do not find by themselves. All cells are alike here:
+// whoever treats those with one vector apart is quicker on vectors that blocks have in common, and slower on
+// those of clips.
+#include "kernels/cells.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "simd.h"
+
+namespace ov2::kernels {
+namespace {
+
+constexpr int64_t kGroup = CellRoom::kGroup, kRows = CellRoom::kWindowRows;
+
+#define OV2_AVX2 __attribute__((target("avx2")))
+#define OV2_AVX2_INLINE inline __attribute__((always_inline, target("avx2")))
+#define OV2_AVX512_TARGET target("avx512f,avx512bw,avx512vl,avx512vnni")
+#define OV2_AVX512 __attribute__((OV2_AVX512_TARGET))
+#define OV2_AVX512_INLINE inline __attribute__((always_inline, OV2_AVX512_TARGET))
+
+OV2_AVX2_INLINE __m256i load_wide(const void* from) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+
+OV2_AVX2_INLINE void store_wide(void* to, __m256i values) {
+    _mm256_storeu_si256(static_cast<__m256i*>(to), values);
+}
+
+// A vector eight times.
+OV2_AVX2_INLINE __m256i eight_vectors(int64_t x, int64_t y) {
+    return _mm256_set1_epi32(static_cast<int>(static_cast<uint32_t>(y) << 16 | static_cast<uint16_t>(x)));
+}
+
+// Copies the window at (x, y), of which a part lies outside of the picture.
+OV2_AVX2_INLINE void copy_window(const uint8_t* picture, int width, int height, int x, int y, uint8_t* to) {
+    constexpr int kRead = CellRoom::kWindowRead;
+    int from = std::clamp(x, 0, width - kRead), shift = std::clamp(x, -kRead, width - 1) - from;
+    __m128i columns = _mm_add_epi8(_mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0),
+                                   _mm_set1_epi8(static_cast<char>(shift)));
+    columns = _mm_min_epi8(_mm_max_epi8(columns, _mm_setzero_si128()), _mm_set1_epi8(kRead - 1));
+    const uint8_t* row = picture + int64_t{std::clamp(y, 0, height - 1)} * width + from;
+    for (int j = 0; j < kRows; ++j) {
+        __m128i pixels = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to + int64_t{j} * width),
+                         _mm_shuffle_epi8(pixels, columns));
+        row += 0 <= y + j && y + j < height - 1 ? width : 0;
+    }
+}
+
+// Where each cell's window begins, and lengths: before residuals and apart from them, so that no window waits
+// for its place. Windows lie in the picture, or are copied with its outermost pixels repeated.
+OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* lengths) {
+    // As near to the limits as 16 bits allow.
+    auto near = [](int v) { return std::clamp(v, -32768, 32767); };
+    const __m256i least = eight_vectors(near(r.median.x - kVectorLimit), near(r.median.y - kVectorLimit));
+    const __m256i most = eight_vectors(near(r.median.x + kVectorLimit), near(r.median.y + kVectorLimit));
+    const __m256i median = eight_vectors(r.median.x, r.median.y);
+    const int64_t cells = r.cells();
+    const auto width = static_cast<int>(r.width), height = static_cast<int>(r.height);
+    const __m256i strides = eight_vectors(1, width);
+    const __m256i first_columns = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+    const __m256i last_columns = _mm256_add_epi32(first_columns, _mm256_set1_epi32(width - 4 * kGroup));
+    const uint8_t** windows = room.windows();
+    uint8_t *line = room.copies(), *copy = line;
+    for (int64_t row = 0; row < r.rows; ++row) {
+        const int64_t top = r.y + 4 * row;
+        const __m256i base = _mm256_set1_epi64x(reinterpret_cast<int64_t>(r.prev + top * r.width));
+        // Where windows may begin and end. At the end that is a row less than there are, as eight pixels of
+        // the last row may lie behind the picture.
+        const __m256i first = eight_vectors(0, -top), last = eight_vectors(width - 4, height - 6 - top);
+        __m256i columns = first_columns;
+        for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
+            const int64_t column = std::min(c, cells - kGroup);
+            const int16_t* from = r.vectors + 2 * (row * cells + column);
+            __m256i vectors = load_wide(from);
+            __m256i begin = _mm256_add_epi16(_mm256_srai_epi16(vectors, 2), columns);
+            __m256i end = _mm256_srai_epi16(_mm256_adds_epi16(vectors, _mm256_set1_epi16(3)), 2);
+            end = _mm256_add_epi16(end, columns);
+            __m256i outside =
+                _mm256_or_si256(_mm256_cmpgt_epi16(first, begin), _mm256_cmpgt_epi16(end, last));
+            columns =
+                _mm256_min_epi32(_mm256_add_epi32(columns, _mm256_set1_epi32(4 * kGroup)), last_columns);
+            __m256i places = _mm256_madd_epi16(begin, strides);
+            __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(places));
+            __m256i high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(places, 1));
+            store_wide(windows, _mm256_add_epi64(base, low));
+            store_wide(windows + 4, _mm256_add_epi64(base, high));
+
+            __m256i moved =
+                _mm256_sub_epi16(_mm256_min_epi16(_mm256_max_epi16(vectors, least), most), median);
+            __m256 root = _mm256_sqrt_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(moved, moved)));
+            __m256i length = _mm256_cvttps_epi32(_mm256_mul_ps(root, _mm256_set1_ps(16)));
+            store_wide(lengths + c, _mm256_add_epi32(load_wide(lengths + c), length));
+
+            auto bits = static_cast<unsigned>(_mm256_movemask_epi8(outside));  // four for a cell
+            while (bits != 0) {
+                int k = __builtin_ctz(bits) / 4;
+                bits &= ~(15U << 4 * k);
+                int x = 4 * (static_cast<int>(column) + k) + (from[2 * k] >> 2);
+                int y = static_cast<int>(top) + (from[2 * k + 1] >> 2);
+                copy_window(r.prev, width, height, x, y, copy);
+                windows[k] = copy;
+                copy += CellRoom::kWindowRead;
+                if (copy + CellRoom::kWindowRead > line + width) copy = line += kRows * width;
+            }
+        }
+    }
+}
+
+// Asks for what comes after a group, a little each time: much at once would have to wait for one another.
+inline __attribute__((always_inline)) void fetch_next(CellRows& r) {
+    for (int64_t i = 0; i < 16 * kGroup; i += 64) {
+        __builtin_prefetch(r.next_luma + i, 0, 2);
+        __builtin_prefetch(r.next_prev + i, 0, 2);
+    }
+    __builtin_prefetch(r.next_vectors, 0, 2);
+    r.next_luma += 16 * kGroup;
+    r.next_prev += 16 * kGroup;
+    r.next_vectors += 2 * kGroup;
+}
+
+// Of a row of four cells' windows: each pixel beside the one to its right.
+OV2_AVX2_INLINE __m256i pairs(__m256i pixels) {
+    return _mm256_shuffle_epi8(pixels,
+                               _mm256_setr_epi8(0, 1, 1, 2, 2, 3, 3, 4, 8, 9, 9, 10, 10, 11, 11, 12,  //
+                                                0, 1, 1, 2, 2, 3, 3, 4, 8, 9, 9, 10, 10, 11, 11, 12));
+}
+
+// What pairs are multiplied by, in the first word of each cell's vector: the bytes are 4 - fx and fx, by 4 -
+// fy in the row above and by fy in the one below.
+OV2_AVX2_INLINE void find_weights(__m256i vectors, __m256i* above, __m256i* below) {
+    __m256i fractions = _mm256_and_si256(vectors, _mm256_set1_epi16(3));
+    __m256i across = _mm256_sub_epi16(_mm256_slli_epi16(fractions, 8), fractions);
+    across = _mm256_add_epi16(across, _mm256_set1_epi16(4));
+    *below = _mm256_mullo_epi16(across, _mm256_srli_epi32(fractions, 16));
+    *above = _mm256_sub_epi16(_mm256_slli_epi16(across, 2), *below);
+}
+
+// The first words of two cells in 16 bytes, four times each: of cells 0 and 1, or of cells 2 and 3.
+OV2_AVX2_INLINE __m128i lower_cells() {
+    return _mm_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 4, 5, 4, 5, 4, 5, 4, 5);
+}
+
+OV2_AVX2_INLINE __m128i upper_cells() {
+    return _mm_add_epi8(lower_cells(), _mm_set1_epi8(8));
+}
+
+// A row of four cells, predicted from two rows of their windows: 16 bits a pixel.
+OV2_AVX2_INLINE __m256i predict(__m256i upper, __m256i lower, __m256i above, __m256i below) {
+    __m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(upper, above), _mm256_maddubs_epi16(lower, below));
+    return _mm256_mulhrs_epi16(sum, _mm256_set1_epi16(1 << 11));  // (sum + 8) >> 4
+}
+
+// A row of four cells' windows.
+OV2_AVX2_INLINE __m256i gather(const uint8_t* const* windows, int64_t offset) {
+    auto eight = [&](int i) { return load<int64_t>(windows[i] + offset); };
+    return pairs(_mm256_setr_epi64x(eight(0), eight(1), eight(2), eight(3)));
+}
+
+OV2_AVX2 void measure_residuals_avx2(CellRows r, const uint8_t* const* windows, int32_t* residuals) {
+    const int64_t cells = r.cells();
+    for (int64_t row = 0; row < r.rows; ++row) {
+        for (int64_t c = 0; c < CellRoom::grouped(cells); c += 4, windows += 4) {
+            if (c % kGroup == 0) fetch_next(r);
+            // As the groups are, in halves.
+            const int64_t column = std::min(c - c % kGroup, cells - kGroup) + c % kGroup;
+            __m256i vectors =
+                _mm256_broadcastsi128_si256(load<__m128i>(r.vectors + 2 * (row * cells + column)));
+            __m256i above, below;
+            find_weights(vectors, &above, &below);
+            above = _mm256_shuffle_epi8(above, _mm256_set_m128i(upper_cells(), lower_cells()));
+            below = _mm256_shuffle_epi8(below, _mm256_set_m128i(upper_cells(), lower_cells()));
+            const uint8_t* luma = r.luma + 4 * (row * r.width + column);
+            __m256i upper = gather(windows, 0), sums = _mm256_setzero_si256();
+            for (int64_t j = 0; j < 4; ++j) {
+                __m256i lower = gather(windows, (j + 1) * r.width);
+                __m256i actual = _mm256_cvtepu8_epi16(load<__m128i>(luma + j * r.width));
+                sums = _mm256_add_epi64(sums, _mm256_sad_epu8(predict(upper, lower, above, below), actual));
+                upper = lower;
+            }
+            sums = _mm256_permutevar8x32_epi32(sums, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+            auto* to = reinterpret_cast<__m128i*>(residuals + c);
+            _mm_storeu_si128(to, _mm_add_epi32(_mm_loadu_si128(to), _mm256_castsi256_si128(sums)));
+        }
+    }
+}
+
+// Rows of the windows of a group's cells 0, 1, 4 and 5. Each is put in its place as it is loaded: unlike the
+// obvious instructions, which broadcast or insert, this one does without the ports that shuffle.
+OV2_AVX512_INLINE void gather_512(const uint8_t* const* windows, int64_t stride, __m256i* rows) {
+    const uint8_t* at[] = {windows[0], windows[1], windows[4], windows[5]};
+    for (int64_t j = 0; j < kRows; ++j) {
+        auto everywhere = [&](int i) { return load<int64_t>(at[i] + j * stride); };
+        __m256i row =
+            _mm256_castsi128_si256(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at[0] + j * stride)));
+        constexpr int kThird = 0xAA;  // of three operands
+        row = _mm256_mask_ternarylogic_epi64(row, 2, row, _mm256_set1_epi64x(everywhere(1)), kThird);
+        row = _mm256_mask_ternarylogic_epi64(row, 4, row, _mm256_set1_epi64x(everywhere(2)), kThird);
+        row = _mm256_mask_ternarylogic_epi64(row, 8, row, _mm256_set1_epi64x(everywhere(3)), kThird);
+        rows[j] = pairs(row);
+    }
+}
+
+// As with AVX2, a group at a time, in halves that are packed into a row of the picture: cells 0, 1, 4 and 5,
+// and cells 2, 3, 6 and 7.
+OV2_AVX512 void measure_residuals_512(CellRows r, const uint8_t* const* windows, int32_t* residuals) {
+    const int64_t cells = r.cells();
+    for (int64_t row = 0; row < r.rows; ++row) {
+        for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
+            fetch_next(r);
+            const int64_t column = std::min(c, cells - kGroup);
+            __m256i vectors = load_wide(r.vectors + 2 * (row * cells + column));
+            __m256i above, below;
+            find_weights(vectors, &above, &below);
+            const __m256i lower = _mm256_broadcastsi128_si256(lower_cells());
+            const __m256i upper = _mm256_broadcastsi128_si256(upper_cells());
+            __m256i above1 = _mm256_shuffle_epi8(above, lower), above2 = _mm256_shuffle_epi8(above, upper);
+            __m256i below1 = _mm256_shuffle_epi8(below, lower), below2 = _mm256_shuffle_epi8(below, upper);
+
+            __m256i rows1[kRows], rows2[kRows];
+            gather_512(windows, r.width, rows1);
+            gather_512(windows + 2, r.width, rows2);
+            const uint8_t* luma = r.luma + 4 * (row * r.width + column);
+            __m256i sums = load_wide(residuals + c);
+            for (int64_t j = 0; j < 4; ++j) {
+                __m256i predicted = _mm256_packus_epi16(predict(rows1[j], rows1[j + 1], above1, below1),
+                                                        predict(rows2[j], rows2[j + 1], above2, below2));
+                __m256i actual = load_wide(luma + j * r.width);
+                __m256i distance =
+                    _mm256_sub_epi8(_mm256_max_epu8(predicted, actual), _mm256_min_epu8(predicted, actual));
+                sums = _mm256_dpbusd_epi32(sums, distance, _mm256_set1_epi8(1));
+            }
+            store_wide(residuals + c, sums);
+        }
+    }
+}
+
+}  // namespace
+
+void measure_cells_x86(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths) {
+    measure_vectors(rows, room, lengths);
+    if (rows.instructions == Instructions::kAvx512) {
+        measure_residuals_512(rows, room.windows(), residuals);
+    } else {
+        measure_residuals_avx2(rows, room.windows(), residuals);
+    }
+    // What the last group of each row adds up was kept apart: it follows those before.
+    const int64_t cells = rows.cells();
+    for (int32_t* sums : {residuals, lengths})
+        std::memmove(sums + cells - kGroup, sums + CellRoom::grouped(cells) - kGroup, kGroup * sizeof *sums);
+}
+
+}  // namespace ov2::kernels
+#endif
