@@ -38,7 +38,8 @@ def measure(kept: Kept, truth: dict[str, Any]) -> dict[str, Any]:
 
     ``distance`` is the median over events of the seconds to the nearest kept block at the event's place, 0 inside it;
     ``spent`` the share of tokens inside an event and at its place; ``sampled`` the share of events with any sampled
-    frame inside; ``shots`` the share of shots of a second or longer with a whole frame, or blocks covering half of it.
+    frame inside; ``shots`` the share of shots of a second or longer with a whole frame, or blocks covering half of it,
+    and ``shots_with_room`` the same where half of every such shot and a block of every event would fit.
     """
     order = np.argsort(kept.frames, kind="stable")
     frames, blocks = kept.frames[order], kept.blocks[order]
@@ -59,12 +60,15 @@ def measure(kept: Kept, truth: dict[str, Any]) -> dict[str, Any]:
         if kept.samples is not None:
             sampled.append(bool(((kept.samples >= begin) & (kept.samples < end)).any()))
     shots = [_is_shown(frames, blocks, kept, *shot) for shot in truth["shots"] if shot[1] - shot[0] >= truth["fps"]]
+    half = (kept.rows * kept.columns + 1) // 2
+    room = len(shots) * half + len(hits) <= len(frames)
     return {
         "recall": float(np.mean(hits)),
         "distance": float(np.median(distances)),
         "spent": float(spent.mean()) if len(spent) else 0.0,
         "sampled": float(np.mean(sampled)) if sampled else None,
         "shots": float(np.mean(shots)) if shots else None,
+        "shots_with_room": float(np.mean(shots)) if shots and room else None,
         "events": len(hits),
         "canvases": kept.canvases,
         "tokens": len(frames),

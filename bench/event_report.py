@@ -55,6 +55,7 @@ def report(rows: Rows) -> str:
         ("distance", "median seconds from an event to the nearest kept block at its place; mean over clips"),
         ("spent", "share of the tokens that show an event"),
         ("shots", "share of shots of a second or longer with a whole frame, or blocks covering half of it"),
+        ("shots_with_room", "the same, of clips whose every such shot would fit, with a block of each event"),
         ("canvases", "canvases made"),
     ):
         table = [("contestant", "", *(f"{b} canvases" for b in budgets))]

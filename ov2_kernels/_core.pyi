@@ -31,7 +31,6 @@ def read_samples(
     luma: AnyArray,
     prev_luma: AnyArray,
 ) -> dict[str, Any]: ...
-
 def release_pictures(planes: U8, begin: int, end: int) -> None: ...
 
 class KeptColors:

@@ -118,7 +118,7 @@ class Chooser:
 
         That is quicker only where each thread can decode stretches of its own, which H.264 allows between keyframes:
         the threads of one decoder wait for each other, and lose more to a thread beside them than that gains. But of a
-        long video either is little, and colours of finished groups need not be kept, whatever the number of threads.
+        long video either is little, and pictures need not be kept till the end, whatever the number of threads.
         """
         info = self.info
         on_host = self.device is None and self.backend in ("auto", "native")

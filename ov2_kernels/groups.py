@@ -14,7 +14,6 @@ from .config import CodecConfig
 from .geometry import canvases_per_group
 from .media import Array, Pictures
 
-
 #: samples from one look at what is there to the next
 STEP = 64
 

@@ -27,7 +27,7 @@ def test_native_equals_the_reference(inputs, threads):
 @settings(deadline=None, max_examples=100)
 @given(inputs=change_inputs(), threads=st.sampled_from([1, 3]), data=st.data())
 def test_by_and_by_is_the_same(inputs, threads, data):
-    """However many samples are measured at a time, without the pictures before those that are, and groups one by one."""
+    """However many samples are measured at a time, and though pictures before those that are have gone."""
     (luma, prev, edges), options = inputs
     expected = reference.change_scores(luma, prev, edges, **options)
     changes = native.changes(*luma.shape, options["patch"], edges)

@@ -19,8 +19,8 @@ class Changes {
     // Of N samples, N being the geometry's frames, in groups as above.
     Changes(const Geometry& g, const int64_t* group_edges, int64_t groups);
 
-    // Measures the samples [first, end) of luma and prev_luma [N, H, W]; those of their groups before them are
-    // measured, and the one before them is still there.
+    // Measures the samples [first, end) of luma and prev_luma [N, H, W]; those of their groups before them
+    // are measured, and the one before them is still there.
     void measure(const uint8_t* luma, const uint8_t* prev_luma, int64_t first, int64_t end, int threads);
 
     // The scores of the samples of groups [first_group, end_group), as above.

@@ -34,8 +34,8 @@ class Arena {
     size_t current_ = 0;
 };
 
-// What lies in [begin, end) is not needed any more, wherever it was taken from: the system may have its pages,
-// and it may be written anew. Until then it reads as 0, or as what was there.
+// What lies in [begin, end) is not needed any more, wherever it was taken from: the system may have its
+// pages, and it may be written anew. Until then it reads as 0, or as what was there.
 void release_pages(uint8_t* begin, uint8_t* end);
 
 }  // namespace ov2::media
