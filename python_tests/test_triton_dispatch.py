@@ -107,7 +107,7 @@ def test_auto_is_native_on_the_host(monkeypatch):
     pipeline(**as_tensors(make_inputs(), "cpu"))
     assert names == []
     pipeline(**as_tensors(make_inputs(), "cpu"), backend="triton")
-    assert len(names) == 15
+    assert len(names) == 16
 
 
 @needs_gpu
