@@ -33,6 +33,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 #: Seconds of video up to which max_samples holds; of twice as many it is half, and of more no less.
 _LONG = 600.0
+#: Samples per group on average that min_fps asks for at most: those of a group are in memory at the same time.
+_PER_GROUP = 400
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,8 @@ class CodecConfig(Limits):
         if self.sampling == "near_keyframes":
             return max(given, self.min_samples)
         most = self.max_samples * max(_LONG / max(seconds, _LONG), 0.5)
-        return max(given, self.min_samples, math.ceil(min(self.min_fps * seconds, most)))
+        dense = min(self.min_fps * seconds, most, _PER_GROUP * self.max_groups)
+        return max(given, self.min_samples, math.ceil(dense))
 
     @property
     def motion_wanted(self) -> str:

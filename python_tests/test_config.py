@@ -19,8 +19,9 @@ def test_presets():
     assert CodecConfig.preset("frames_384").sample_limit(hour) == 384
     assert CodecConfig.preset("frames_768").sample_limit(hour) == 768
     assert CodecConfig.preset("dense").sample_limit(20.0) == 512
-    assert CodecConfig.preset("dense", target_canvas=8).sample_limit(hour / 6) == 3600
-    assert CodecConfig.preset("dense", target_canvas=8).sample_limit(hour) == 1800
+    assert CodecConfig.preset("dense").sample_limit(hour / 6) == 3200
+    assert CodecConfig.preset("dense", target_canvas=64).sample_limit(hour / 6) == 3600
+    assert CodecConfig.preset("dense").sample_limit(hour) == 1800
     assert CodecConfig(target_canvas=8, profile="readiness").sample_limit(hour) == 64
     assert CodecConfig.preset("dense", target_canvas=128).sample_limit(hour) == 2048
     assert CodecConfig.preset("dense", patch=16).patch == 16
@@ -43,7 +44,8 @@ def test_presets():
     ],
 )
 def test_longer_videos_are_looked_at_more_often_up_to_a_limit(seconds, samples):
-    assert CodecConfig(target_canvas=8).sample_limit(seconds) == samples
+    assert CodecConfig().sample_limit(seconds) == samples
+    assert CodecConfig(target_canvas=8).sample_limit(seconds) == min(samples, 800)
     assert CodecConfig(sampling="near_keyframes").sample_limit(seconds) == 256
     assert CodecConfig(min_fps=0.0).sample_limit(seconds) == 256
 
