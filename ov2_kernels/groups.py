@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -108,7 +107,7 @@ class GroupsAsRead:
     def _take(self) -> int | None:
         """Waits for samples, and says how many are there; None where nothing more is wanted."""
         with self._news:
-            self._news.wait_for(lambda: self._ended or self._error is not None or self._measured < self._there)
+            self._news.wait_for(lambda: self._ended or self._measured < self._there)
             self._busy = not self._ended
             return self._there if self._busy else None
 
@@ -151,8 +150,7 @@ class GroupsAsRead:
             canvases[canvas_edges[first] : canvas_edges[end]],
             positions[4 * blocks * canvas_edges[first] : 4 * blocks * canvas_edges[end]],
         )
-        how: dict[str, Any] = {"patch": config.patch, "threads": threads}
-        native.pack_canvases(self._frames, selected, self._frame_ids, out=out, **how)
+        native.pack_canvases(self._frames, selected, self._frame_ids, patch=config.patch, threads=threads, out=out)
         self._frames.colors.release(int(edges[first]), int(edges[end]))
         native.release_pictures(self.pictures.luma, int(edges[first]), int(edges[end]))
         self._finished = end
