@@ -78,8 +78,8 @@ Instructions usable_instructions([[maybe_unused]] Instructions most, [[maybe_unu
     constexpr int64_t kLargest = 1 << 14;
     if (width / 4 < CellRoom::kGroup || std::max(width, height) > kLargest) return Instructions::kAny;
     if (most >= Instructions::kAvx512 && __builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni"))
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
         return Instructions::kAvx512;
     if (most >= Instructions::kAvx2 && __builtin_cpu_supports("avx2")) return Instructions::kAvx2;
 #endif

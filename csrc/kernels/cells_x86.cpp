@@ -11,6 +11,10 @@
 
 #include "simd.h"
 
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in GCC's own headers for AVX-512
+#endif
+
 namespace ov2::kernels {
 namespace {
 
@@ -18,7 +22,7 @@ constexpr int64_t kGroup = CellRoom::kGroup, kRows = CellRoom::kWindowRows;
 
 #define OV2_AVX2 __attribute__((target("avx2")))
 #define OV2_AVX2_INLINE inline __attribute__((always_inline, target("avx2")))
-#define OV2_AVX512_TARGET target("avx512f,avx512bw,avx512vl,avx512vnni")
+#define OV2_AVX512_TARGET target("avx512f,avx512bw,avx512dq,avx512vl")
 #define OV2_AVX512 __attribute__((OV2_AVX512_TARGET))
 #define OV2_AVX512_INLINE inline __attribute__((always_inline, OV2_AVX512_TARGET))
 
@@ -111,13 +115,13 @@ OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* l
     }
 }
 
-// Asks for what comes after a group, a little each time: much at once would have to wait for one another.
+// Asks for what comes after a group, a little each time: of much at once the processor drops a part.
 inline __attribute__((always_inline)) void fetch_next(CellRows& r) {
     for (int64_t i = 0; i < 16 * kGroup; i += 64) {
-        __builtin_prefetch(r.next_luma + i, 0, 2);
-        __builtin_prefetch(r.next_prev + i, 0, 2);
+        __builtin_prefetch(r.next_luma + i);
+        __builtin_prefetch(r.next_prev + i);
     }
-    __builtin_prefetch(r.next_vectors, 0, 2);
+    __builtin_prefetch(r.next_vectors);
     r.next_luma += 16 * kGroup;
     r.next_prev += 16 * kGroup;
     r.next_vectors += 2 * kGroup;
@@ -189,52 +193,50 @@ OV2_AVX2 void measure_residuals_avx2(CellRows r, const uint8_t* const* windows, 
     }
 }
 
-// Rows of the windows of a group's cells 0, 1, 4 and 5. Each is put in its place as it is loaded: unlike the
-// obvious instructions, which broadcast or insert, this one does without the ports that shuffle.
-OV2_AVX512_INLINE void gather_512(const uint8_t* const* windows, int64_t stride, __m256i* rows) {
-    const uint8_t* at[] = {windows[0], windows[1], windows[4], windows[5]};
-    for (int64_t j = 0; j < kRows; ++j) {
-        auto everywhere = [&](int i) { return load<int64_t>(at[i] + j * stride); };
-        __m256i row =
-            _mm256_castsi128_si256(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at[0] + j * stride)));
+// A row of a group's windows, as pairs. Each is put in its place as it is loaded: unlike the obvious
+// instructions, which broadcast or insert, this one does without the ports that shuffle.
+OV2_AVX512_INLINE __m512i gather_512(const uint8_t* const* windows, int64_t offset) {
+    __m512i row =
+        _mm512_castsi128_si512(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(windows[0] + offset)));
+#pragma GCC unroll 7
+    for (int i = 1; i < kGroup; ++i) {
         constexpr int kThird = 0xAA;  // of three operands
-        row = _mm256_mask_ternarylogic_epi64(row, 2, row, _mm256_set1_epi64x(everywhere(1)), kThird);
-        row = _mm256_mask_ternarylogic_epi64(row, 4, row, _mm256_set1_epi64x(everywhere(2)), kThird);
-        row = _mm256_mask_ternarylogic_epi64(row, 8, row, _mm256_set1_epi64x(everywhere(3)), kThird);
-        rows[j] = pairs(row);
+        const __m512i everywhere = _mm512_set1_epi64(load<int64_t>(windows[i] + offset));
+        row = _mm512_mask_ternarylogic_epi64(row, static_cast<__mmask8>(1 << i), row, everywhere, kThird);
     }
+    const __m128i two = _mm_setr_epi8(0, 1, 1, 2, 2, 3, 3, 4, 8, 9, 9, 10, 10, 11, 11, 12);
+    return _mm512_shuffle_epi8(row, _mm512_broadcast_i32x4(two));
 }
 
-// As with AVX2, a group at a time, in halves that are packed into a row of the picture: cells 0, 1, 4 and 5,
-// and cells 2, 3, 6 and 7.
+// The first word of each cell, four times.
+OV2_AVX512_INLINE __m512i spread_512(__m256i cells) {
+    const __m128i two = _mm_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 8, 9, 8, 9, 8, 9, 8, 9);
+    return _mm512_shuffle_epi8(_mm512_cvtepu32_epi64(cells), _mm512_broadcast_i32x4(two));
+}
+
+// As with AVX2, a group at a time.
 OV2_AVX512 void measure_residuals_512(CellRows r, const uint8_t* const* windows, int32_t* residuals) {
     const int64_t cells = r.cells();
     for (int64_t row = 0; row < r.rows; ++row) {
         for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
             fetch_next(r);
             const int64_t column = std::min(c, cells - kGroup);
-            __m256i vectors = load_wide(r.vectors + 2 * (row * cells + column));
-            __m256i above, below;
-            find_weights(vectors, &above, &below);
-            const __m256i lower = _mm256_broadcastsi128_si256(lower_cells());
-            const __m256i upper = _mm256_broadcastsi128_si256(upper_cells());
-            __m256i above1 = _mm256_shuffle_epi8(above, lower), above2 = _mm256_shuffle_epi8(above, upper);
-            __m256i below1 = _mm256_shuffle_epi8(below, lower), below2 = _mm256_shuffle_epi8(below, upper);
-
-            __m256i rows1[kRows], rows2[kRows];
-            gather_512(windows, r.width, rows1);
-            gather_512(windows + 2, r.width, rows2);
+            __m256i above8, below8;
+            find_weights(load_wide(r.vectors + 2 * (row * cells + column)), &above8, &below8);
+            const __m512i above = spread_512(above8), below = spread_512(below8);
             const uint8_t* luma = r.luma + 4 * (row * r.width + column);
-            __m256i sums = load_wide(residuals + c);
+            __m512i upper = gather_512(windows, 0), sums = _mm512_setzero_si512();
             for (int64_t j = 0; j < 4; ++j) {
-                __m256i predicted = _mm256_packus_epi16(predict(rows1[j], rows1[j + 1], above1, below1),
-                                                        predict(rows2[j], rows2[j + 1], above2, below2));
-                __m256i actual = load_wide(luma + j * r.width);
-                __m256i distance =
-                    _mm256_sub_epi8(_mm256_max_epu8(predicted, actual), _mm256_min_epu8(predicted, actual));
-                sums = _mm256_dpbusd_epi32(sums, distance, _mm256_set1_epi8(1));
+                __m512i lower = gather_512(windows, (j + 1) * r.width);
+                __m512i sum =
+                    _mm512_add_epi16(_mm512_maddubs_epi16(upper, above), _mm512_maddubs_epi16(lower, below));
+                __m512i predicted = _mm512_mulhrs_epi16(sum, _mm512_set1_epi16(1 << 11));  // (sum + 8) >> 4
+                __m512i actual = _mm512_cvtepu8_epi16(load_wide(luma + j * r.width));
+                sums = _mm512_add_epi64(sums, _mm512_sad_epu8(predicted, actual));
+                upper = lower;
             }
-            store_wide(residuals + c, sums);
+            __m256i sum = _mm256_add_epi32(load_wide(residuals + c), _mm512_cvtepi64_epi32(sums));
+            store_wide(residuals + c, sum);
         }
     }
 }
