@@ -67,12 +67,12 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
     change = (sums - median(sums)).clamp(min=0)
     profiles = torch.cat([wide.sum(2), wide.sum(1)], dim=1)
     place = torch.arange(hb, device=luma.device)[:, None] + torch.arange(wb, device=luma.device)
-    every_other = 32764 * (1 - place % 2).int()
+    every_other = 40955 * (1 - place % 2).int()
     scores = torch.zeros((n, hb, wb), dtype=torch.int32, device=luma.device)
     for first, end in itertools.pairwise(edges):
         if end - first > 1:
             of_group = change[first : end - 1]
-            usual = patch * patch // 4 + of_group.sum(0) // len(of_group)
+            usual = patch * patch // 4 + of_group.sort(0).values[90 * (len(of_group) - 1) // 100]
             related = of_group * 8191 // usual
             scores[first + 1 : end] = (related.clamp(max=65535) + (related - 65535).clamp(min=0) // 256).int()
             new = _new_shots(profiles[first:end], elsewhere[first : end - 1].flatten(), height * width)

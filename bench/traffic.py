@@ -12,8 +12,8 @@ PATCH, GROUP_SIZE, IMAGES_PER_GROUP, HEAD_DIM = 14, 32, 4, 64
 SIZES = ((504, 280), (392, 392))
 SAMPLES = (256, 768)
 #: passes over vectors of which most are alike; of the bisections over a group's energies and a stretch's scores, until
-#: one is left
-MEDIAN_PASSES, SCALE_PASSES, THRESHOLD_PASSES = 1, 16, 12
+#: one is left, and over the changes of a place
+MEDIAN_PASSES, SCALE_PASSES, THRESHOLD_PASSES, PLACE_PASSES = 1, 16, 12, 18
 
 
 #: bytes that a device's memory moves at a time
@@ -70,7 +70,7 @@ def work(
         "lift_by_median": Work(12 * n * blocks, n, 2 * SCALE_PASSES * chunks(blocks, 256)),
         # Rows and columns are only looked at where something else is shown.
         "find_new_shots": Work(8 * n + 8 * groups, n, 2 * chunks(groups, 128)),
-        "relate_to_place": Work(8 * n * blocks, groups * chunks(blocks, 32), 2 * GROUP_SIZE),
+        "relate_to_place": Work(8 * n * blocks, groups * chunks(blocks, 8), PLACE_PASSES),
         "group_scales": Work(16 * candidates, 3 * groups, SCALE_PASSES),
         "weigh": Work(20 * n * blocks, n * chunks(blocks, 256), 1),
         # The compiler takes four of the loop's steps at a time.

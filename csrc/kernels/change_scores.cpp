@@ -15,13 +15,14 @@ namespace ov2::kernels {
 namespace {
 
 constexpr int kDeadZone = 2;
-constexpr int64_t kUsual = 8191;  // the score of a change as large as its place's mean
+constexpr int64_t kUsual = 8191;  // the score of a change as large as is usual for its place
+constexpr int64_t kPercent = 90;  // so many in a hundred of a place's changes are no larger than that
 constexpr int64_t kFull = 65535;
 constexpr int64_t kBeyondFull = 256;  // what is above grows so many times as slowly
 constexpr int64_t kReach = 16;        // pixels by which a camera is followed from sample to sample
 constexpr int64_t kElsewhere = 8;     // grey levels by which half the blocks of another scene differ
 constexpr int64_t kAlike = 4;         // grey levels by which rows and columns of the same scene differ less
-constexpr int32_t kNewShot = 4 * kUsual;
+constexpr int32_t kNewShot = 5 * kUsual;
 
 // Thirty-two pixels (vector extensions of GCC and Clang, on any target).
 constexpr int64_t kWide = 32;
@@ -228,12 +229,17 @@ void measure_frame(const Geometry& g, const uint8_t* luma, const uint8_t* prev, 
     }
 }
 
+// Element `rank` in ascending order.
+int32_t order_statistic(std::vector<int32_t>& values, int64_t rank) {
+    auto found = values.begin() + rank;
+    std::nth_element(values.begin(), found, values.end());
+    return *found;
+}
+
 // The lower median over a frame's blocks.
 int32_t median_of(const int32_t* values, int64_t blocks, std::vector<int32_t>& scratch) {
     scratch.assign(values, values + blocks);
-    auto middle = scratch.begin() + (blocks - 1) / 2;
-    std::nth_element(scratch.begin(), middle, scratch.end());
-    return *middle;
+    return order_statistic(scratch, (blocks - 1) / 2);
 }
 
 // The change of every block of a frame since two others, less the lower median over its blocks. `profile` is
@@ -278,12 +284,12 @@ void show_new_shots(const Geometry& g, int64_t samples, const uint8_t* elsewhere
     }
 }
 
-// Changes become scores: each divided by what its place changes by on average.
+// Changes become scores: each divided by what is usual for its place.
 void relate_to_place(const Geometry& g, int64_t frames, int32_t* scores) {
+    std::vector<int32_t> changes(static_cast<size_t>(frames));
     for (int64_t b = 0; b < g.blocks(); ++b) {
-        int64_t sum = 0;
-        for (int64_t t = 0; t < frames; ++t) sum += scores[t * g.blocks() + b];
-        int64_t usual = g.block() * g.block() / 16 + sum / frames;
+        for (int64_t t = 0; t < frames; ++t) changes[static_cast<size_t>(t)] = scores[t * g.blocks() + b];
+        int64_t usual = g.block() * g.block() / 16 + order_statistic(changes, kPercent * (frames - 1) / 100);
         for (int64_t t = 0; t < frames; ++t) {
             int32_t& score = scores[t * g.blocks() + b];
             int64_t related = score * kUsual / usual;

@@ -10,8 +10,10 @@ from ..media import Array
 
 #: Differences of so many grey levels are coding noise.
 DEAD_ZONE = 2
-#: The score of a change as large as its place's mean; beyond eight times that it grows 256 times as slowly.
+#: The score of a change as large as is usual for its place; beyond eight times that it grows 256 times as slowly.
 USUAL = 8191
+#: So many in a hundred of a place's changes are no larger than what is usual there.
+PERCENT = 90
 #: By so many pixels at most, and a quarter of the picture's side, a camera is followed from sample to sample.
 REACH = 16
 #: A sample from which half the blocks differ by so many grey levels shows something else than the sample before.
@@ -19,7 +21,7 @@ ELSEWHERE = 8
 #: Two samples whose rows and columns differ by less, on average and together, show the same.
 ALIKE = 4
 #: What each other block of the first sample of a new shot scores.
-NEW_SHOT = 4 * USUAL
+NEW_SHOT = 5 * USUAL
 
 
 def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: int = 14, threads: int = 1) -> Array:
@@ -38,7 +40,7 @@ def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: i
         change, elsewhere = zip(
             *(_change(luma[i], luma[i - 1], prev_luma[i], block) for i in range(first + 1, end)), strict=True
         )
-        usual = floor + sum(change) // len(change)
+        usual = floor + np.sort(change, axis=0)[PERCENT * (len(change) - 1) // 100]
         related = np.array(change) * USUAL // usual
         scores[first + 1 : end] = np.minimum(related, 65535) + np.maximum(related - 65535, 0) // 256
         row, column = np.indices(scores.shape[1:])

@@ -12,10 +12,11 @@ from .order_statistic import order_statistic
 
 DEAD_ZONE = tl.constexpr(2)
 USUAL = tl.constexpr(8191)
+PERCENT = tl.constexpr(90)
 REACH = tl.constexpr(16)
 ELSEWHERE = tl.constexpr(8)
 ALIKE = tl.constexpr(4)
-NEW_SHOT = tl.constexpr(4 * 8191)
+NEW_SHOT = tl.constexpr(5 * 8191)
 
 
 def change_scores(
@@ -41,7 +42,8 @@ def change_scores(
     lift_by_median((n,), changes, scores, elsewhere, total, hb * wb, patch, CHUNK=256)
     groups = len(group_edges) - 1
     find_new_shots((n,), profiles, elsewhere, opening, edges, groups, height, width, CHUNK=128)
-    relate_to_place((groups, ceil_div(hb * wb, 32)), scores, edges, opening, hb, wb, patch, CHUNK=32)
+    places = (groups, ceil_div(hb * wb, 8))
+    relate_to_place(places, scores, edges, opening, hb, wb, patch, SAMPLES=128, PLACES=8)
     return scores
 
 
@@ -294,29 +296,49 @@ def find_new_shots(profiles, elsewhere, opening, edges, groups, height, width, C
 
 @kernel(
     types={"scores": "*i32", "edges": "*i64", "opening": "*i32", "hb": "i32", "wb": "i32", "patch": "i32"},
-    variants=({"CHUNK": 32},),
-    threads=32,
+    variants=({"SAMPLES": 128, "PLACES": 8},),
 )
-def relate_to_place(scores, edges, opening, hb, wb, patch, CHUNK: tl.constexpr):
-    """Divides the changes of up to ``CHUNK`` places by their means over a group: a program per group and places.
+def relate_to_place(scores, edges, opening, hb, wb, patch, SAMPLES: tl.constexpr, PLACES: tl.constexpr):
+    """Divides the changes of up to ``PLACES`` places by what is usual there: a program per group and places.
 
-    Of the first frame of a new shot every other block counts instead.
+    The program bisects for that, all places at once; the first ``SAMPLES`` stay in registers. Of the first frame of a
+    new shot every other block counts instead.
     """
     group = tl.program_id(0)
     first = tl.load(edges + group)
-    end = tl.load(edges + group + 1)
+    count = (tl.load(edges + group + 1) - first - 1).to(tl.int32)
     blocks = hb * wb
-    index = tl.program_id(1) * CHUNK + tl.arange(0, CHUNK)
-    live = index < blocks
-    usual = tl.zeros([CHUNK], tl.int64)
-    for t in range(first + 1, end):
-        usual += tl.load(scores + t * blocks + index, mask=live, other=0)
-    usual = patch * patch // 4 + usual // tl.maximum(end - first - 1, 1)
+    index = tl.program_id(1) * PLACES + tl.arange(0, PLACES)
+    scores += index
+    there = (index < blocks)[None, :]
+    tl.store(scores + first * blocks, tl.zeros([PLACES], tl.int32), mask=index < blocks)
+    lane = tl.arange(0, SAMPLES)
+    sample = first + 1 + lane
+    changes = scores[None, :] + sample[:, None] * blocks
+    kept = tl.load(changes, mask=there & (lane < count)[:, None], other=0)
+    greatest = tl.max(kept, 0)
+    for start in range(SAMPLES, count, SAMPLES):
+        live = there & (start + lane < count)[:, None]
+        change = tl.load(scores[None, :] + (sample + start)[:, None] * blocks, mask=live, other=0)
+        greatest = tl.maximum(greatest, tl.max(change, 0))
+    least = tl.zeros([PLACES], tl.int32)
+    rank = PERCENT * tl.maximum(count - 1, 0).to(tl.int64) // 100
+    while tl.max(greatest - least, 0) > 0:
+        middle = least + ((greatest - least) >> 1)
+        upto = tl.sum(((kept <= middle[None, :]) & (lane < count)[:, None]).to(tl.int32), 0)
+        for start in range(SAMPLES, count, SAMPLES):
+            live = there & (start + lane < count)[:, None]
+            change = tl.load(scores[None, :] + (sample + start)[:, None] * blocks, mask=live, other=0)
+            upto += tl.sum(((change <= middle[None, :]) & live).to(tl.int32), 0)
+        enough = upto > rank
+        least = tl.where(enough, least, middle + 1)
+        greatest = tl.where(enough, middle, greatest)
+    usual = patch * patch // 4 + least
     shown = tl.where((index // wb + index % wb) % 2 == 0, NEW_SHOT, 0)
-    tl.store(scores + first * blocks + index, tl.zeros([CHUNK], tl.int32), mask=live)
-    for t in range(first + 1, end):
-        change = tl.load(scores + t * blocks + index, mask=live, other=0).to(tl.int64)
-        related = change * USUAL // usual
+    for start in range(0, count, SAMPLES):
+        live = there & (start + lane < count)[:, None]
+        at = scores[None, :] + (sample + start)[:, None] * blocks
+        related = tl.load(at, mask=live, other=0).to(tl.int64) * USUAL // usual[None, :]
         score = (tl.minimum(related, 65535) + tl.maximum(related - 65535, 0) // 256).to(tl.int32)
-        is_new = tl.load(opening + t) != 0
-        tl.store(scores + t * blocks + index, tl.where(is_new, shown, score), mask=live)
+        is_new = tl.load(opening + sample + start, mask=start + lane < count, other=0) != 0
+        tl.store(at, tl.where(is_new[:, None], shown[None, :], score), mask=live)
