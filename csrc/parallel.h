@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -25,11 +24,12 @@ void parallel_for(int64_t count, int threads, Body body) {
         }
     };
     std::vector<std::thread> helpers;
-    int64_t extra = std::min<int64_t>(threads, count) - 1;
+    int64_t extra = std::max<int64_t>(std::min<int64_t>(threads, count) - 1, 0);
+    helpers.reserve(static_cast<size_t>(extra));
     try {
         for (int64_t i = 0; i < extra; ++i) helpers.emplace_back(work);
-    } catch (const std::system_error&) {
-        // The system gives no more threads; those that there are do the work.
+    } catch (const std::exception&) {
+        // The system gives no more threads, or no memory for them; those that there are do the work.
     }
     work();
     for (std::thread& helper : helpers) helper.join();

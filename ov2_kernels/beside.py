@@ -33,6 +33,9 @@ class Beside(Generic[T]):
             self._thread.start()
         except RuntimeError:  # the system gives no more threads
             self._run()
+        except BaseException:  # Ctrl-C: nobody will leave the context
+            self._left = True
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from .dispatch import is_tensor
-from .media import DeferredFrames
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -52,10 +51,15 @@ def check_array(name: str, array: Any, dtype: str, shape: tuple[int | None, ...]
     return array
 
 
+def check_patch(patch: int) -> None:
+    """Raises where nothing is made of patches of that side."""
+    if patch < 2 or patch % 2 or patch > 256:
+        raise ValueError(f"patch must be even and from 2 to 256, got {patch}")
+
+
 def check_planes(name: str, planes: Any, patch: int) -> None:
     """Raises where planes ``[N, H, W, ...]`` are not made of whole blocks."""
-    if patch < 2 or patch % 2:
-        raise ValueError(f"patch must be even and at least 2, got {patch}")
+    check_patch(patch)
     if planes.shape[1] % (2 * patch) or planes.shape[2] % (2 * patch) or not planes.shape[1] * planes.shape[2]:
         raise ValueError(
             f"{name} must be multiples of 2 * patch = {2 * patch} high and wide, got {list(planes.shape[1:3])}"
@@ -70,20 +74,3 @@ def check_edges(group_edges: Any, samples: int) -> Any:
     if len(edges) < 2 or edges[0] != 0 or edges[-1] != samples or (np.diff(edges) <= 0).any():
         raise ValueError(f"group_edges must rise from 0 to the number of samples, {samples}, got {edges}")
     return edges
-
-
-def check_selection(
-    frames: Any, selected: Any, frame_ids: Any, patch: int, *, deferred: bool = False
-) -> tuple[Any, Any, Any]:
-    """What the packing stages take; raises where a block selected lies in no frame.
-
-    Deferred frames stay so where ``deferred`` allows it.
-    """
-    if not deferred or not isinstance(frames, DeferredFrames):
-        frames = check_array("frames", frames, "uint8", (None, None, None, 3))
-    check_planes("frames", frames, patch)
-    blocks = frames.shape[1] * frames.shape[2] // (2 * patch) ** 2
-    selected = check_array("selected", selected, "int64", (None, blocks))
-    if not is_tensor(selected) and selected.size and (selected.min() < 0 or selected.max() >= len(frames) * blocks):
-        raise ValueError(f"selected must lie in [0, {len(frames) * blocks}), got {selected.min()} to {selected.max()}")
-    return frames, selected, check_array("frame_ids", frame_ids, "int64", (len(frames),))

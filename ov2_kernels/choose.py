@@ -127,7 +127,7 @@ class Chooser:
         return self.config.score_mode == "change" and on_host and gains
 
     def _pack_as_read(self, frame_ids: Array, edges: Array) -> tuple[Samples, tuple[Array, Array]]:
-        """The samples, and their canvases and positions; where both fail, the reader's error is raised."""
+        """The samples, and their canvases and positions; where both fail, what is known first is raised."""
         from .groups import GroupsAsRead  # which only loads where the extension does
 
         options = self._reading(frame_ids)

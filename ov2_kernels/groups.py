@@ -55,20 +55,30 @@ class GroupsAsRead:
         #: groups that are packed
         self._finished = 0
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="ov2_kernels-groups")
+        # Ctrl-C may come between entering the context and its body: then nobody leaves it, and Python must still end.
+        self._thread = threading.Thread(target=self._work, name="ov2_kernels-groups", daemon=True)
 
     def __enter__(self) -> GroupsAsRead:
-        with contextlib.suppress(RuntimeError):  # without a thread, all is left for the end
-            if self._threads > 1:
-                self._thread.start()
+        try:
+            with contextlib.suppress(RuntimeError):  # without a thread, all is left for the end
+                if self._threads > 1:
+                    self._thread.start()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end()
 
     def progress(self, ready: int) -> None:
-        """To be told how many samples are there, from the first on; fewer than before where reading starts anew."""
+        """To be told how many samples are there, from the first on; fewer than before where reading starts anew.
+
+        Raises what the thread raised, as soon as it is known.
+        """
         with self._news:
+            if self._error is not None:
+                raise self._error
             if ready < self._there:
                 # Samples are about to be written again that the thread may be reading.
                 self._there = 0

@@ -1,9 +1,10 @@
 """The stages, one function each, on the backend of your choice.
 
-Data flows one way: ``probe`` -> ``sample_frames`` -> ``partition_groups`` -> ``read_samples`` -> ``block_energies`` ->
-``fuse_scores`` -> ``select_blocks`` -> ``pack_canvases`` or ``pack_pixel_values``. All backends agree bit for bit.
+Data flows one way: ``probe`` -> ``sample_frames`` -> ``partition_groups`` -> ``read_samples`` -> ``change_scores``, or
+``block_energies`` -> ``fuse_scores`` -> ``select_blocks`` -> ``pack_canvases`` or ``pack_pixel_values``. All backends
+agree bit for bit.
 
-From ``block_energies`` on, a stage takes NumPy arrays or torch tensors, and answers in kind and on the same device.
+From scores on, a stage takes NumPy arrays or torch tensors, and answers in kind and on the same device.
 ``backend="auto"`` is ``triton`` for tensors on a CUDA or ROCm device and ``native`` for all else. For tensors the
 stages are torch operators, ``torch.ops.ov2_kernels.*``, which ``torch.compile`` passes over; types and shapes are
 checked, but not what a device holds. The first four stages have no Triton form: there ``triton`` means ``native``.
@@ -11,18 +12,20 @@ checked, but not what a device holds. The first four stages have no Triton form:
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .checks import check_array, check_choice, check_edges, check_planes, check_selection
-from .config import MOTION_SOURCE, PARTITION, SAMPLING, SELECTION
+from . import stage_inputs
+from .checks import check_array, check_choice, check_integer, check_number, check_patch
+from .config import MOTION_SOURCE, PARTITION, SAMPLING
 from .dispatch import host_backend, is_tensor, load_backend, resolve_threads, run
 from .errors import BackendUnavailableError
 from .limits import Limits
-from .media import Array, BitCost, Pictures, Samples, VideoInfo
+from .media import Array, BitCost, DeferredFrames, Pictures, Samples, VideoInfo
 from .tables import normalization_table
 
 #: A NumPy array, or a torch tensor.
@@ -57,11 +60,13 @@ def sample_frames(
     Times are seconds, both ends included. Raises ``ValueError`` where the range holds no frame.
     Source: algorithm, section 2.
     """
-    if max_samples < 1:
-        raise ValueError(f"max_samples must be at least 1, got {max_samples}")
+    check_integer("max_samples", max_samples, 1)
     check_choice("sampling", sampling, SAMPLING)
-    if sample_fps is not None and not sample_fps > 0:
-        raise ValueError(f"sample_fps must be above 0, got {sample_fps}")
+    for name, time in (("start_time", start_time), ("end_time", end_time)):
+        if time is not None:
+            check_number(name, time, -math.inf)
+    if sample_fps is not None:
+        check_number("sample_fps", sample_fps, 0.0, strict=True)
     result: tuple[Array, int] = host_backend(backend).sample_frames(
         info,
         max_samples=max_samples,
@@ -92,9 +97,15 @@ def partition_groups(
     Source: algorithm, section 3.
     """
     check_choice("partition", partition, PARTITION)
+    for name, count in (("max_groups", max_groups), ("group_size", group_size), ("min_group_frames", min_group_frames)):
+        check_integer(name, count, 1)
+    check_integer("max_group_frames", max_group_frames, min_group_frames)
+    frame_ids = check_array("frame_ids", frame_ids, "int64", (None,))
+    if not len(frame_ids):
+        raise ValueError("frame_ids must hold a frame at least")
     edges: Array = host_backend(backend).partition_groups(
         info,
-        check_array("frame_ids", frame_ids, "int64", (None,)),
+        frame_ids,
         range_start,
         partition=partition,
         max_groups=max_groups,
@@ -204,8 +215,7 @@ def block_bits(
     ``height`` and ``width`` are those of the canvas. Returns int64 ``[N, hb, wb]``. It knows nothing of codecs.
     Source: algorithm, section 12.
     """
-    if patch < 2 or patch % 2:
-        raise ValueError(f"patch must be even and at least 2, got {patch}")
+    check_patch(patch)
     if height < 1 or width < 1 or height % (2 * patch) or width % (2 * patch):
         raise ValueError(f"height and width must be multiples of 2 * patch = {2 * patch}, got {height} and {width}")
     cells = check_array("cells", cells, "int64", (None, None, None))
@@ -248,15 +258,7 @@ def block_energies(
     ``packet_bytes`` int64 ``[N]``. Returns ``residual`` int32 (grey levels), ``motion`` int32 (1/16 quarter pixels)
     and ``bits`` int64 (1/256 bit), each ``[N, hb, wb]``. Source: algorithm, section 5.
     """
-    luma = check_array("luma", luma, "uint8", (None, None, None))
-    check_planes("luma", luma, patch)
-    n, height, width = luma.shape
-    arrays = (
-        luma,
-        check_array("prev_luma", prev_luma, "uint8", (n, height, width)),
-        check_array("motion", motion, "int16", (n, height // 4, width // 4, 2)),
-        check_array("packet_bytes", packet_bytes, "int64", (n,)),
-    )
+    arrays = stage_inputs.block_energies(luma, prev_luma, motion, packet_bytes, patch=patch)
     result: tuple[ArrayOrTensor, ArrayOrTensor, ArrayOrTensor] = run(
         "block_energies", backend, arrays, threads, patch=patch
     )
@@ -278,10 +280,7 @@ def change_scores(
     zero in each group's first sample: in the stead of what :func:`fuse_scores` returns.
     Source: algorithm, section 6.
     """
-    luma = check_array("luma", luma, "uint8", (None, None, None))
-    check_planes("luma", luma, patch)
-    prev_luma = check_array("prev_luma", prev_luma, "uint8", tuple(luma.shape))
-    arrays = (luma, prev_luma, check_edges(group_edges, len(luma)))
+    arrays = stage_inputs.change_scores(luma, prev_luma, group_edges, patch=patch)
     return run("change_scores", backend, arrays, threads, patch=patch)
 
 
@@ -302,15 +301,7 @@ def fuse_scores(
     ``weights`` of motion, residual and bits in 1/256, at most 32767 together. Returns int32 ``[N, hb, wb]``, zero in
     each group's first sample. Source: algorithm, section 6.
     """
-    residual = check_array("residual", residual, "int32", (None, None, None))
-    if min(weights) < 0 or sum(weights) > 32767:
-        raise ValueError(f"weights must not be negative, nor sum to more than 32767, got {weights}")
-    arrays = (
-        residual,
-        check_array("motion_energy", motion_energy, "int32", tuple(residual.shape)),
-        check_array("bits", bits, "int64", tuple(residual.shape)),
-        check_edges(group_edges, len(residual)),
-    )
+    arrays = stage_inputs.fuse_scores(residual, motion_energy, bits, group_edges, weights=weights, patch=patch)
     return run("fuse_scores", backend, arrays, threads, weights=weights, patch=patch)
 
 
@@ -329,11 +320,7 @@ def select_blocks(
     ``[C, hb * wb]`` of ``sample * hb * wb + block``, ascending within a canvas: for each group its I-canvas, then its
     P-canvases. Source: algorithm, section 7.
     """
-    scores = check_array("scores", scores, "int32", (None, None, None))
-    if images_per_group < 1:
-        raise ValueError(f"images_per_group must be at least 1, got {images_per_group}")
-    check_choice("selection", selection, SELECTION)
-    arrays = (scores, check_edges(group_edges, len(scores)))
+    arrays = stage_inputs.select_blocks(scores, group_edges, images_per_group=images_per_group, selection=selection)
     return run("select_blocks", backend, arrays, threads, images_per_group=images_per_group, selection=selection)
 
 
@@ -352,7 +339,9 @@ def pack_canvases(
     returns it; ``frame_ids`` int64 ``[N]``. Returns ``canvases`` uint8 ``[C, H, W, 3]`` and ``src_patch_position``
     int32 ``[C * hp * wp, 3]``, the ``(t, h, w)`` of each patch in row-major patch order. Source: algorithm, section 8.
     """
-    arrays = check_selection(frames, selected, frame_ids, patch, deferred=backend in ("auto", "native"))
+    if backend not in ("auto", "native") and isinstance(frames, DeferredFrames):
+        frames = np.asarray(frames)
+    arrays = stage_inputs.pack_canvases(frames, selected, frame_ids, patch=patch)
     result: tuple[ArrayOrTensor, ArrayOrTensor] = run("pack_canvases", backend, arrays, threads, patch=patch)
     return result
 
@@ -374,12 +363,8 @@ def pack_pixel_values(
     in float32 by default. Returns ``pixel_values`` ``[C * hp * wp, 3 * patch**2]`` of the table's type and
     ``patch_positions`` int64 ``[C * hp * wp, 3]``, both in block order. Source: algorithm, section 9.
     """
-    table = normalization_table() if table is None else table if is_tensor(table) else np.asarray(table)
-    if tuple(table.shape) != (3, 256) or table.dtype.itemsize not in (2, 4):
-        raise ValueError(
-            f"table must be [3, 256] of a type 2 or 4 bytes wide, got {list(table.shape)} of {table.dtype}"
-        )
-    arrays = (*check_selection(frames, selected, frame_ids, patch), table)
+    table = normalization_table() if table is None else table
+    arrays = stage_inputs.pack_pixel_values(frames, selected, frame_ids, table, patch=patch)
     result: tuple[ArrayOrTensor, ArrayOrTensor] = run("pack_pixel_values", backend, arrays, threads, patch=patch)
     return result
 
@@ -393,11 +378,7 @@ def rope_frequencies(
     ``[L, head_dim / 2]``, whose columns belong to t, h and w in the ratio 4:6:6. There is no native form: ``auto`` on
     the host is ``reference``. Source: algorithm, section 9.
     """
-    positions = check_array("patch_positions", patch_positions, "int64", (None, 3))
-    if head_dim < 32 or head_dim % 32:
-        raise ValueError(f"head_dim must be a positive multiple of 32, got {head_dim}")
-    if not theta > 0:
-        raise ValueError(f"theta must be positive, got {theta}")
+    (positions,) = stage_inputs.rope_frequencies(patch_positions, head_dim=head_dim, theta=theta)
     if backend == "native":
         raise BackendUnavailableError("the backend 'native' has no rope_frequencies; take auto, reference or triton")
     if is_tensor(positions) or backend == "triton":

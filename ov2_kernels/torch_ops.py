@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from . import ops
+from . import ops, stage_inputs
 from .checks import check_edges
 from .dispatch import is_tensor, load_backend, resolve_threads
 
@@ -89,6 +89,7 @@ def _execute(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str, A
 
 def _on_device(stage: str, tensors: tuple[torch.Tensor, ...], options: dict[str, Any]) -> Any:
     module = load_backend("triton")
+    getattr(stage_inputs, stage)(*tensors, **options)
     home = tensors[0].device
     device = home if home.type == "cuda" else module.default_device()
     if stage in ("change_scores", "fuse_scores", "select_blocks"):

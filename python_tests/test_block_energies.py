@@ -92,5 +92,5 @@ def test_wrong_inputs_are_named():
         ops.block_energies(luma.astype(np.int64), luma, motion, sizes)
     with pytest.raises(ValueError, match="multiples of 2 \\* patch = 32"):
         ops.block_energies(luma, luma, motion, sizes, patch=16)
-    with pytest.raises(ValueError, match="patch must be even and at least 2, got 7"):
+    with pytest.raises(ValueError, match="patch must be even and from 2 to 256, got 7"):
         ops.block_energies(luma, luma, motion, sizes, patch=7)

@@ -37,7 +37,7 @@ def test_the_strongest_get_full_marks():
 
 def test_wrong_inputs_are_named():
     e = np.zeros((3, 1, 1), np.int32)
-    with pytest.raises(ValueError, match="weights must not be negative"):
+    with pytest.raises(ValueError, match="weights must be three, not negative"):
         ops.fuse_scores(e, e, e.astype(np.int64), np.array([0, 3]), weights=(-1, 1, 1))
     for edges in ([0, 2], [1, 3], [0, 2, 2, 3], [0]):
         with pytest.raises(ValueError, match="group_edges must rise from 0 to the number of samples, 3"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -198,7 +199,9 @@ def test_memory_that_is_given_back_may_be_written_again():
     planes = np.full((6, 300, 400), 7, np.uint8)
     native.release_pictures(planes, 2, 4)
     assert (np.delete(planes, [2, 3], axis=0) == 7).all()
-    assert set(np.unique(planes[2:4])) <= {0, 7}
+    if sys.platform == "linux":
+        inside = planes[2:4].ravel()[4096:-4096]  # where whole pages lie
+        assert not inside.any(), "the system has taken them"
     planes[2:4] = 9
     assert (planes[2:4] == 9).all()
     with pytest.raises(ValueError, match="no such pictures"):
@@ -277,7 +280,8 @@ def test_an_error_of_the_reader(both, clip_path, tmp_path, monkeypatch, no_threa
     monkeypatch.setattr(ops, "probe", lambda *_, **__: info)
     if both:
         monkeypatch.setattr(native, "pack_canvases", fail)
-    with pytest.raises(DamagedVideoError, match="cannot decode frame"):
+    # Whichever is known first ends the work.
+    with pytest.raises((DamagedVideoError, MemoryError) if both else DamagedVideoError, match=r"cannot decode|no room"):
         tokenize_video(cut, threads=2, **SMALL)
 
 
@@ -286,6 +290,34 @@ def test_an_error_of_the_groups(steps, clip_path, monkeypatch, no_thread_left):
     Replay(monkeypatch, steps)
     monkeypatch.setattr(native, "pack_canvases", fail)
     with pytest.raises(MemoryError, match="no room"):
+        tokenize_video(clip_path("h264_bframes"), threads=2, **SMALL)
+
+
+def test_an_error_of_the_groups_ends_the_reading(clip_path, monkeypatch, no_thread_left):
+    told = []
+
+    def step_by_step(n):
+        for ready in range(n + 1):
+            told.append(ready)
+            yield ready
+            time.sleep(0.01)
+
+    Replay(monkeypatch, step_by_step)
+    monkeypatch.setattr(native, "pack_canvases", fail)
+    with pytest.raises(MemoryError, match="no room"):
+        tokenize_video(clip_path("h264_bframes"), threads=2, **SMALL)
+    assert len(told) < 40
+
+
+def test_ctrl_c_while_the_thread_starts(clip_path, monkeypatch, no_thread_left):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         tokenize_video(clip_path("h264_bframes"), threads=2, **SMALL)
 
 

@@ -96,3 +96,21 @@ def test_wrong_frames_are_refused():
         ops.partition_groups(info, np.array([3]), max_groups=2, partition="gop")
     with pytest.raises(ValueError, match="frame_ids must be int64, got float64"):
         ops.partition_groups(info, np.array([3.0]), max_groups=2)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_groups": 0}, "max_groups must be at least 1"),
+        ({"max_groups": 2, "group_size": 0}, "group_size must be at least 1"),
+        ({"max_groups": 2, "min_group_frames": 0}, "min_group_frames must be at least 1"),
+        ({"max_groups": 2, "min_group_frames": 9, "max_group_frames": 8}, "max_group_frames must be at least 9"),
+        ({"max_groups": 2, "frame_ids": np.empty(0, dtype=np.int64)}, "frame_ids must hold a frame at least"),
+    ],
+)
+def test_wrong_numbers_are_named(options, message, backend):
+    with pytest.raises(ValueError, match=message):
+        ops.partition_groups(
+            packet_table([1] * 10, [False] * 10), **{"frame_ids": np.arange(4), **options}, backend=backend
+        )

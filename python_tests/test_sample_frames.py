@@ -40,7 +40,7 @@ def tables(draw: st.DrawFn) -> VideoInfo:
     n = draw(st.integers(1, 60))
     size = draw(st.lists(st.integers(1, draw(st.sampled_from([9, 1000]))), min_size=n, max_size=n))
     is_key = draw(st.lists(st.booleans(), min_size=n, max_size=n))
-    steps = draw(st.lists(st.integers(1, 5), min_size=n, max_size=n))
+    steps = draw(st.lists(st.integers(draw(st.sampled_from([0, 1])), 5), min_size=n, max_size=n))
     order = draw(st.permutations(range(n)))
     return packet_table(size, is_key, np.cumsum(steps) - 3, order, rate=draw(st.sampled_from([24, 25, 30])))
 
@@ -142,7 +142,23 @@ def test_an_empty_range_is_an_error():
         ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=2, start_time=9.0)
     with pytest.raises(ValueError, match="sampling must be one of peaks, uniform, near_keyframes, got 'often'"):
         ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=2, sampling="often")
-    with pytest.raises(ValueError, match="sample_fps must be above 0, got 0"):
+    with pytest.raises(ValueError, match="sample_fps must be above 0, a number, got 0"):
         ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=2, sample_fps=0)
-    with pytest.raises(ValueError, match="max_samples must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_samples must be at least 1, an integer, got 0"):
         ops.sample_frames(packet_table([1, 1], [True, False]), max_samples=0)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_of_frames_shown_at_once_the_first_is_taken(backend):
+    info = packet_table([1] * 5, [False] * 5, pts=[0, 8, 8, 8, 20], rate=10)
+    frames, _ = ops.sample_frames(info, max_samples=9, sampling="uniform", sample_fps=1.0, backend=backend)
+    assert_same(info.pts[frames], np.array([0, 8, 20]))
+    assert_same(frames, np.array([0, 1, 4]))
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("name", ["start_time", "end_time", "sample_fps"])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_numbers_must_be_finite(name, value, backend):
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        ops.sample_frames(packet_table([1] * 5, [False] * 5), max_samples=2, **{name: value}, backend=backend)

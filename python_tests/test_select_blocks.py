@@ -71,7 +71,7 @@ def test_saliency_behind_empty_frames():
 
 def test_wrong_inputs_are_named():
     scores = np.zeros((3, 1, 1), np.int32)
-    with pytest.raises(ValueError, match="images_per_group must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="images_per_group must be at least 1, an integer, got 0"):
         ops.select_blocks(scores, np.array([0, 3]), images_per_group=0)
     with pytest.raises(ValueError, match="selection must be one of global, stretches, got 'best'"):
         ops.select_blocks(scores, np.array([0, 3]), selection="best")

@@ -136,10 +136,27 @@ def test_wrong_tensors_are_named():
                 ops.select_blocks(scores, torch.tensor(edges), backend=backend)
     with pytest.raises(ValueError, match="head_dim must be a positive multiple of 32, got 48"):
         ops.rope_frequencies(torch.zeros((1, 3), dtype=torch.int64), 48)
-    with pytest.raises(ValueError, match="theta must be positive"):
+    with pytest.raises(ValueError, match="theta must be above 0"):
         ops.rope_frequencies(torch.zeros((1, 3), dtype=torch.int64), 64, 0.0)
     with pytest.raises(BackendUnavailableError, match="'native' has no rope_frequencies"):
         ops.rope_frequencies(torch.zeros((1, 3), dtype=torch.int64), 64, backend="native")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_operators_called_by_themselves_check_as_much(backend):
+    inputs = as_tensors(make_inputs())
+    luma, prev_luma, edges = inputs["luma"], inputs["prev_luma"], inputs["group_edges"]
+    operators, how = torch.ops.ov2_kernels, {"patch": PATCH, "backend": backend}
+    with pytest.raises(ValueError, match="luma must be uint8"):
+        operators.change_scores(luma.float(), prev_luma, edges, **how)
+    with pytest.raises(ValueError, match="prev_luma must have the shape"):
+        operators.change_scores(luma, prev_luma[:1], edges, **how)
+    with pytest.raises(ValueError, match="multiples of 2"):
+        operators.change_scores(luma[:, :-1], prev_luma[:, :-1], edges, **how)
+    frames = torch.zeros((2, 8, 12, 3), dtype=torch.uint8)
+    selected = torch.zeros((1, 6), dtype=torch.int64)
+    with pytest.raises(ValueError, match="frame_ids must have the shape"):
+        operators.pack_canvases(frames, selected, torch.zeros(1, dtype=torch.int64), **how)
 
 
 @pytest.mark.parametrize("compiler", ["eager", "aot_eager"])

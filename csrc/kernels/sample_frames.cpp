@@ -36,11 +36,16 @@ std::vector<int64_t> by_rate(const SampleRequest& r, int64_t first, int64_t last
     double count = std::floor((time_of(r, last) - start) * r.sample_fps + 1e-9) + 1.0;
     std::vector<int64_t> frame_ids;
     if (count > static_cast<double>(r.max_samples)) return frame_ids;
+    // Of the range, and of frames shown at the same time the first.
+    auto first_at = [&](double instant) {
+        return std::clamp(first_frame(r.frames, [&](int64_t t) { return time_of(r, t) >= instant; }), first,
+                          last);
+    };
     for (int64_t k = 0; k < static_cast<int64_t>(count); ++k) {
         double instant = start + static_cast<double>(k) / r.sample_fps;
-        int64_t frame = std::clamp(first_frame(r.frames, [&](int64_t t) { return time_of(r, t) >= instant; }),
-                                   first, last);
-        if (frame > first && instant - time_of(r, frame - 1) <= time_of(r, frame) - instant) --frame;
+        int64_t frame = first_at(instant);
+        if (frame > first && instant - time_of(r, frame - 1) <= time_of(r, frame) - instant)
+            frame = first_at(time_of(r, frame - 1));
         if (frame_ids.empty() || frame > frame_ids.back()) frame_ids.push_back(frame);
     }
     return frame_ids;

@@ -24,15 +24,17 @@ void Arena::Free::operator()(uint8_t* part) const {
 // The part that was taken from last, or one of which all is given back, or a new one.
 Arena::Part& Arena::part_with(size_t bytes) {
     if (!parts_.empty() && parts_[current_].size - parts_[current_].used >= bytes) return parts_[current_];
-    for (current_ = 0; current_ < parts_.size(); ++current_) {
-        Part& part = parts_[current_];
+    for (size_t i = 0; i < parts_.size(); ++i) {
+        Part& part = parts_[i];
         if (part.taken > 0 || part.size < bytes) continue;
         part.used = 0;
+        current_ = i;
         return part;
     }
     size_t size = std::max(bytes, kPart);
     parts_.push_back(
         {std::unique_ptr<uint8_t, Free>(static_cast<uint8_t*>(::operator new(size, kLargePage))), size});
+    current_ = parts_.size() - 1;
 #if defined(__linux__)
     // Refused where the system has none, and then the pages are small.
     madvise(parts_.back().memory.get(), size, MADV_HUGEPAGE);

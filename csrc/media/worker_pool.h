@@ -1,6 +1,7 @@
 // A few threads, each with a context of its own, that take jobs from a short queue.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -9,7 +10,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -24,10 +24,11 @@ class WorkerPool {
     // caller does each job at once.
     WorkerPool(int threads, int capacity, std::function<std::unique_ptr<Context>()> make)
         : capacity_(static_cast<size_t>(capacity)), make_(std::move(make)) {
+        threads_.reserve(static_cast<size_t>(std::max(threads, 0)));
         try {
             for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
-        } catch (const std::system_error&) {
-            if (threads_.empty()) throw;  // else those that the system gave do the work
+        } catch (const std::exception&) {
+            // The system gives no more threads, or no memory for them: those that there are do the work.
         }
     }
     ~WorkerPool() { stop(); }
