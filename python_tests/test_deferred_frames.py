@@ -60,7 +60,7 @@ def test_arrays_of_deferred_frames(clip_path):
 
 
 def test_colours_that_are_wanted_no_more(clip_path):
-    """Released samples are grey, and no other is; their memory is taken anew."""
+    """Released samples are grey, and no other is; they may be read anew."""
     ids = np.arange(40)
     eager, lazy = both(clip_path("h264_bframes"), 84, 112, ids)
     lazy.frames.colors.release(2, 4)

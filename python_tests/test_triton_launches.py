@@ -68,11 +68,14 @@ class Counter(python_dispatch.TorchDispatchMode):
             monkeypatch.setattr(cls, "run", run)
 
 
-def run_pipeline(samples: dict[str, torch.Tensor], edges: torch.Tensor) -> torch.Tensor:
+def run_pipeline(samples: dict[str, torch.Tensor], edges: torch.Tensor, score: str = "fused") -> torch.Tensor:
     """From decoded samples on the device to canvases and to the encoder's input."""
     patch = 2
     planes = (samples["luma"], samples["prev_luma"], samples["motion"], samples["packet_bytes"])
-    scores = kernels.fuse_scores(*kernels.block_energies(*planes, patch=patch), edges, patch=patch)
+    if score == "change":
+        scores = kernels.change_scores(*planes[:2], edges, patch=patch)
+    else:
+        scores = kernels.fuse_scores(*kernels.block_energies(*planes, patch=patch), edges, patch=patch)
     selected = kernels.select_blocks(scores, edges)
     kernels.pack_canvases(samples["frames"], selected, samples["frame_ids"], patch=patch)
     packed = kernels.pack_pixel_values(samples["frames"], selected, samples["frame_ids"], samples["table"], patch=patch)
@@ -95,12 +98,16 @@ def make_samples(n: int) -> dict[str, torch.Tensor]:
 
 KERNELS = ["motion_medians", "energies", "share_bits"]  # block_energies
 KERNELS += ["group_scales", "weigh"]  # fuse_scores
-KERNELS += ["attenuate", "select"]  # select_blocks
-KERNELS += ["copy_blocks", "gather_patches"]  # pack_canvases, pack_pixel_values
+SELECT_AND_PACK = ["attenuate", "select"]  # select_blocks
+SELECT_AND_PACK += ["copy_blocks", "gather_patches"]  # pack_canvases, pack_pixel_values
+KERNELS += SELECT_AND_PACK
+CHANGE = ["sum_profiles", "find_shifts", "measure_changes", "lift_by_median", "find_new_shots", "relate_to_place"]
+CHANGE += SELECT_AND_PACK
 
 
 @pytest.mark.parametrize("edges", [[0, 1], [0, 9], [0, 1, 2, 5, 9], [*range(14)]])
-def test_nine_kernels_whatever_the_size(edges, monkeypatch):
+@pytest.mark.parametrize(("score", "kernels_"), [("fused", KERNELS), ("change", CHANGE)])
+def test_at_most_ten_kernels_whatever_the_size(score, kernels_, edges, monkeypatch):
     """As they run here: Triton's own launch functions are hooked."""
     samples = make_samples(edges[-1])
     run_pipeline(make_samples(1), torch.tensor([0, 1]))  # tables are uploaded once
@@ -110,8 +117,8 @@ def test_nine_kernels_whatever_the_size(edges, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self, cpu=torch.Tensor.cpu: fetched.append(self) or cpu(self))
     host_edges = torch.tensor(edges)
     with counter:
-        run_pipeline(samples, host_edges)
-    assert counter.triton == KERNELS
+        run_pipeline(samples, host_edges, score)
+    assert counter.triton == kernels_
     assert set(counter.torch) <= ({"_to_copy"} if HAS_GPU else set())
     assert len(counter.launches) <= 12
     assert fetched == [host_edges], "group_edges is all that may have to be fetched, once"
