@@ -31,9 +31,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"group_size": 64, "min_samples": 512, "max_samples": 3600, "min_fps": 12.0},
 }
 
-#: Seconds of video up to which max_samples holds; of twice as many it is half, and of more no less.
+#: Seconds of video up to which max_samples is whole; from there to twice as many it falls to half, and no further.
 _LONG = 600.0
-#: Samples per group on average that min_fps asks for at most: those of a group are in memory at the same time.
+#: Samples that min_fps asks for at most for each group that there may be, since those of a group are in memory at the
+#: same time; an average, for groups differ in length.
 _PER_GROUP = 400
 
 
@@ -45,13 +46,16 @@ class CodecConfig(Limits):
     """
 
     # sections 2 and 3
-    target_canvas: int = setting(32, "canvases at most")
+    target_canvas: int = setting(32, "canvases at most, except with profile readiness")
     images_per_group: int = setting(4, "canvases per group: one I-canvas, the rest P-canvases")
     group_size: int = setting(32, "samples per group on average")
     min_samples: int = setting(256, "samples at least, however few the canvases, where the video has so many frames")
-    min_fps: float = setting(6.0, "samples a second at least, up to max_samples; not with near_keyframes")
+    min_fps: float = setting(
+        6.0, "samples a second at least, up to max_samples and 400 a group on average; not with near_keyframes"
+    )
     max_samples: int = setting(
-        1280, "samples at most that min_fps asks for; fewer of more than ten minutes, half from twenty minutes on"
+        1280,
+        "samples that min_fps asks for at most, no limit of others; falls to half from ten to twenty minutes of video",
     )
     min_group_frames: int = setting(8, "samples in a group at least")
     max_group_frames: int = setting(64, "samples in a group at most, or twice the average if that is more")
@@ -161,7 +165,10 @@ class CodecConfig(Limits):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 to 1280 samples), ``dense`` (to 3600), ``frames_384``, ``frames_768``."""
+        """Settings by name: ``default``, ``dense``, ``frames_384`` or ``frames_768``; ``overrides`` are further fields.
+
+        With the canvases that they come with, they take 256 to 1280, 512 to 3200, 384 and 768 samples.
+        """
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **overrides})

@@ -49,8 +49,9 @@ def tokenize_video(
     ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``, ``reference`` or ``triton``;
     all give the same bits from the same pixels. With ``device``, a torch device, the samples are uploaded while
     decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens there. On the CPU, with
-    ``score_mode="change"`` and threads that decode stretches of H.264 of their own, each group is scored and packed as
-    soon as its samples are there, while later ones are decoded. ``timings`` are seconds that the calling thread spent
+    ``score_mode="change"``, each group is scored and packed as soon as its samples are there, while later ones are
+    decoded: in any video of more than a minute, and in H.264 where several threads decode stretches of their own, as
+    there are more keyframes than threads. ``timings`` are seconds that the calling thread spent
     on each stage, and sum to ``total``. What went on beside reading, groups and bits, counts as ``read``; ``score``,
     ``select`` and ``pack`` are then of the groups that were left when all was read. With ``device`` they tell when work
     was queued, not when it was done. ``progress`` is called in the calling thread with the stage, how much of it is

@@ -105,3 +105,15 @@ def test_frozen():
     assert CodecConfig().replace(patch=16) == CodecConfig(patch=16)
     with pytest.raises(TypeError, match="pitch"):
         CodecConfig().replace(pitch=16)
+
+
+def test_what_is_said_of_presets_and_limits_is_true():
+    """README, the docstring of ``preset`` and the help of ``max_samples`` give these numbers."""
+    most = {"default": (256, 1280), "dense": (512, 3200), "frames_384": (384, 384), "frames_768": (768, 768)}
+    for name, expected in most.items():
+        counts = [CodecConfig.preset(name).sample_limit(seconds) for seconds in range(3600)]
+        assert (min(counts), max(counts)) == expected
+        assert f"``{name}``" in CodecConfig.preset.__doc__
+    for value in (256, 1280, 512, 3200, 384, 768):
+        assert str(value) in CodecConfig.preset.__doc__
+    assert CodecConfig(max_samples=10, target_canvas=64).sample_limit(600.0) == 512, "no limit of what others ask for"
