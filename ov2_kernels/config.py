@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import operator
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -91,20 +88,15 @@ class CodecConfig(Limits):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in (
-            "target_canvas",
-            "images_per_group",
-            "group_size",
-            "min_samples",
-            "max_samples",
-            "min_group_frames",
-            "patch",
-            "max_pixels",
-        ):
-            self._check_int(name, 1)
-        self._check_int("max_group_frames", self.min_group_frames, "min_group_frames")
+        self._check_integers("target_canvas", "images_per_group", "group_size", "min_samples", "max_samples")
+        self._check_integers("min_group_frames", "max_group_frames", "patch", "max_pixels")
+        if self.max_group_frames < self.min_group_frames:
+            raise ValueError(
+                f"max_group_frames must be at least min_group_frames = {self.min_group_frames}, "
+                f"got {self.max_group_frames}"
+            )
         if self.threads is not None:
-            self._check_int("threads", 1)
+            self._check_integers("threads")
         for whole in ("target_canvas", "group_size"):
             if getattr(self, whole) % self.images_per_group:
                 raise ValueError(
@@ -127,8 +119,7 @@ class CodecConfig(Limits):
             for name in ("start_time", "end_time", "sample_fps"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"profile readiness takes no {name}, got {getattr(self, name)}")
-        for name in ("min_fps", "motion_weight", "residual_weight", "bits_weight"):
-            self._check_number(name, 0.0)
+        self._check_numbers("min_fps", "motion_weight", "residual_weight", "bits_weight")
         given = (self.motion_weight, self.residual_weight, self.bits_weight)
         if max(given) > 128 or not 0 < sum(self.weights) <= 32767:
             raise ValueError(
@@ -136,32 +127,14 @@ class CodecConfig(Limits):
                 f"got {given[0]}, {given[1]}, {given[2]}"
             )
 
-    def _check_int(self, name: str, lowest: int, why: str = "") -> None:
-        value = getattr(self, name)
-        with contextlib.suppress(TypeError):  # NumPy's integers are welcome
-            value = value if isinstance(value, bool) else operator.index(value)
-            object.__setattr__(self, name, value)
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value < 2**31:
-            bound = f"{why} = {lowest}" if why else str(lowest)
-            raise ValueError(f"{name} must be an integer of at least {bound} and below 2**31, got {value!r}")
-
-    def _check_number(self, name: str, lowest: float, strict: bool = False) -> None:
-        value = getattr(self, name)
-        # math.isfinite() raises for integers that no float holds.
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-        if not good or value < lowest or (strict and value == lowest):
-            raise ValueError(
-                f"{name} must be a number {'above' if strict else 'of at least'} {lowest:g}, got {value!r}"
-            )
-
     def _check_times(self) -> None:
         for name in ("start_time", "end_time"):
             if getattr(self, name) is not None:
-                self._check_number(name, 0.0)
+                self._check_numbers(name)
         if self.start_time is not None and self.end_time is not None and self.end_time < self.start_time:
             raise ValueError(f"end_time must be at least start_time = {self.start_time}, got {self.end_time}")
         if self.sample_fps is not None:
-            self._check_number("sample_fps", 0.0, strict=True)
+            self._check_numbers("sample_fps", strict=True)
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
