@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import numbers
 import operator
 import os
@@ -157,6 +158,12 @@ def open_regular(path: str | os.PathLike[str], *, follow_symlinks: bool = True) 
         if error.errno == errno.ELOOP and not follow_symlinks:
             reason = "it is a symbolic link, and follow_symlinks is off"
         raise file_error(error.errno or 0, f"cannot open it: {reason}", name) from None
+
+
+def file_name(file: Any) -> str:
+    """What messages call an opened file."""
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "<bytes>" if isinstance(file, io.BytesIO) else "<file>"
 
 
 def _require_regular(status: os.stat_result, path: str) -> None:
