@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,10 +145,15 @@ class CodecConfig(Limits):
         """
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
-        return cls(**{**PRESETS[name], **overrides})
+        return cls().replace(**{**PRESETS[name], **overrides})
 
     def replace(self, **overrides: Any) -> CodecConfig:
-        """A copy with some fields changed; an unknown name raises ``TypeError``."""
+        """A copy with some fields changed; an unknown name raises ``TypeError`` that tells the nearest one."""
+        names = [field.name for field in dataclasses.fields(self)]
+        for name in overrides:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                raise TypeError(f"there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return dataclasses.replace(self, **overrides)
 
     @property

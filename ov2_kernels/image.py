@@ -16,6 +16,7 @@ from .geometry import canvas_size
 from .limits import file_name, open_regular
 from .media import Array
 from .tokens import CodecTokens
+from .video import device_module
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,6 +39,8 @@ def tokenize_image(
     (then also an ``OSError``), or has more pixels than Pillow takes. Source: algorithm, section 10.
     """
     start = time.perf_counter()
+    if device is not None:
+        device_module().check_device(device)
     config = whole_config(patch, max_pixels, threads)
     rgb, kind = _load(source)
     height, width = rgb.shape[:2]
@@ -106,6 +109,8 @@ def as_rgb(picture: Any) -> Array:
     if isinstance(picture, Image.Image):
         with image_errors(os.fsdecode(getattr(picture, "filename", "") or "<image>")):
             return _upright_rgb(picture)
+    if isinstance(picture, (str, bytes, os.PathLike)):
+        raise ValueError(f"a picture must be a PIL image or an array, got the path {picture!r}: open it first")
     array = np.asarray(picture)
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in array.shape:

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from ov2_kernels import CodecConfig
+from ov2_kernels import CodecConfig, tokenize_many, tokenize_video
 
 
 def test_defaults_are_those_of_the_algorithm():
@@ -114,8 +114,16 @@ def test_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         CodecConfig().patch = 16
     assert CodecConfig().replace(patch=16) == CodecConfig(patch=16)
-    with pytest.raises(TypeError, match="pitch"):
-        CodecConfig().replace(pitch=16)
+
+
+def test_settings_that_there_are_not_are_named_with_the_nearest():
+    for wrong in (tokenize_video, tokenize_many):
+        with pytest.raises(TypeError, match=r"^there is no setting 'target_canvass'; did you mean 'target_canvas'\?$"):
+            wrong("clip.mp4" if wrong is tokenize_video else [], target_canvass=8)
+    with pytest.raises(TypeError, match=r"^there is no setting 'pitch'; did you mean 'patch'\?$"):
+        CodecConfig.preset("dense", pitch=16)
+    with pytest.raises(TypeError, match=r"^there is no setting 'xyz'$"):
+        CodecConfig().replace(xyz=16)
 
 
 def test_what_is_said_of_presets_and_limits_is_true():
