@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 text = Path(sys.argv[1]).resolve().read_text()
@@ -24,6 +25,7 @@ with tempfile.TemporaryDirectory() as scratch:
     import ov2_kernels.demo
 
     shutil.copy(ov2_kernels.demo.CLIP, "clip.mp4")
+    warnings.filterwarnings("error", module="ov2_kernels")
     namespace: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import difflib
 import math
-import operator
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,9 +29,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"group_size": 64, "min_samples": 512, "max_samples": 3600, "min_fps": 12.0},
 }
 
-#: Seconds of video up to which max_samples holds; of twice as many it is half, and of more no less.
+#: Seconds of video up to which max_samples is whole; from there to twice as many it falls to half, and no further.
 _LONG = 600.0
-#: Samples per group on average that min_fps asks for at most: those of a group are in memory at the same time.
+#: Samples that min_fps asks for at most for each group that there may be, since those of a group are in memory at the
+#: same time; an average, for groups differ in length.
 _PER_GROUP = 400
 
 
@@ -45,13 +44,16 @@ class CodecConfig(Limits):
     """
 
     # sections 2 and 3
-    target_canvas: int = setting(32, "canvases at most")
+    target_canvas: int = setting(32, "canvases at most, except with profile readiness")
     images_per_group: int = setting(4, "canvases per group: one I-canvas, the rest P-canvases")
     group_size: int = setting(32, "samples per group on average")
     min_samples: int = setting(256, "samples at least, however few the canvases, where the video has so many frames")
-    min_fps: float = setting(6.0, "samples a second at least, up to max_samples; not with near_keyframes")
+    min_fps: float = setting(
+        6.0, "samples a second at least, up to max_samples and 400 a group on average; not with near_keyframes"
+    )
     max_samples: int = setting(
-        1280, "samples at most that min_fps asks for; fewer of more than ten minutes, half from twenty minutes on"
+        1280,
+        "samples that min_fps asks for at most, no limit of others; falls to half from ten to twenty minutes of video",
     )
     min_group_frames: int = setting(8, "samples in a group at least")
     max_group_frames: int = setting(64, "samples in a group at most, or twice the average if that is more")
@@ -87,20 +89,15 @@ class CodecConfig(Limits):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in (
-            "target_canvas",
-            "images_per_group",
-            "group_size",
-            "min_samples",
-            "max_samples",
-            "min_group_frames",
-            "patch",
-            "max_pixels",
-        ):
-            self._check_int(name, 1)
-        self._check_int("max_group_frames", self.min_group_frames, "min_group_frames")
+        self._check_integers("target_canvas", "images_per_group", "group_size", "min_samples", "max_samples")
+        self._check_integers("min_group_frames", "max_group_frames", "patch", "max_pixels")
+        if self.max_group_frames < self.min_group_frames:
+            raise ValueError(
+                f"max_group_frames must be at least min_group_frames = {self.min_group_frames}, "
+                f"got {self.max_group_frames}"
+            )
         if self.threads is not None:
-            self._check_int("threads", 1)
+            self._check_integers("threads")
         for whole in ("target_canvas", "group_size"):
             if getattr(self, whole) % self.images_per_group:
                 raise ValueError(
@@ -123,8 +120,7 @@ class CodecConfig(Limits):
             for name in ("start_time", "end_time", "sample_fps"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"profile readiness takes no {name}, got {getattr(self, name)}")
-        for name in ("min_fps", "motion_weight", "residual_weight", "bits_weight"):
-            self._check_number(name, 0.0)
+        self._check_numbers("min_fps", "motion_weight", "residual_weight", "bits_weight")
         given = (self.motion_weight, self.residual_weight, self.bits_weight)
         if max(given) > 128 or not 0 < sum(self.weights) <= 32767:
             raise ValueError(
@@ -132,42 +128,32 @@ class CodecConfig(Limits):
                 f"got {given[0]}, {given[1]}, {given[2]}"
             )
 
-    def _check_int(self, name: str, lowest: int, why: str = "") -> None:
-        value = getattr(self, name)
-        with contextlib.suppress(TypeError):  # NumPy's integers are welcome
-            value = value if isinstance(value, bool) else operator.index(value)
-            object.__setattr__(self, name, value)
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value < 2**31:
-            bound = f"{why} = {lowest}" if why else str(lowest)
-            raise ValueError(f"{name} must be an integer of at least {bound} and below 2**31, got {value!r}")
-
-    def _check_number(self, name: str, lowest: float, strict: bool = False) -> None:
-        value = getattr(self, name)
-        # math.isfinite() raises for integers that no float holds.
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-        if not good or value < lowest or (strict and value == lowest):
-            raise ValueError(
-                f"{name} must be a number {'above' if strict else 'of at least'} {lowest:g}, got {value!r}"
-            )
-
     def _check_times(self) -> None:
         for name in ("start_time", "end_time"):
             if getattr(self, name) is not None:
-                self._check_number(name, 0.0)
+                self._check_numbers(name)
         if self.start_time is not None and self.end_time is not None and self.end_time < self.start_time:
             raise ValueError(f"end_time must be at least start_time = {self.start_time}, got {self.end_time}")
         if self.sample_fps is not None:
-            self._check_number("sample_fps", 0.0, strict=True)
+            self._check_numbers("sample_fps", strict=True)
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
-        """Settings by name: ``default`` (256 to 1280 samples), ``dense`` (to 3600), ``frames_384``, ``frames_768``."""
+        """Settings by name: ``default``, ``dense``, ``frames_384`` or ``frames_768``; ``overrides`` are further fields.
+
+        With the canvases that they come with, they take 256 to 1280, 512 to 3200, 384 and 768 samples.
+        """
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
-        return cls(**{**PRESETS[name], **overrides})
+        return cls().replace(**{**PRESETS[name], **overrides})
 
     def replace(self, **overrides: Any) -> CodecConfig:
-        """A copy with some fields changed; an unknown name raises ``TypeError``."""
+        """A copy with some fields changed; an unknown name raises ``TypeError`` that tells the nearest one."""
+        names = [field.name for field in dataclasses.fields(self)]
+        for name in overrides:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                raise TypeError(f"there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         return dataclasses.replace(self, **overrides)
 
     @property

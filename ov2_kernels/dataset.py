@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import IterableDataset, get_worker_info
+
+try:
+    import torch
+    from torch.utils.data import IterableDataset, get_worker_info
+except ImportError as error:
+    raise ImportError(f"ov2_kernels.dataset needs torch: pip install 'ov2_kernels[torch]' ({error})") from error
 
 from .dispatch import resolve_threads
 from .media import Array

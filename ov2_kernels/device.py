@@ -23,6 +23,15 @@ CHUNK = 32
 _UPLOADED = ("frame_ids", "packet_bytes", "motion", "luma", "prev_luma", "frames")
 
 
+def check_device(device: Any) -> None:
+    """Raises ``ValueError`` where torch knows no such device."""
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"device must be one that torch knows, got {device!r}: {reason}") from error
+
+
 def read_to_device(
     path: str | os.PathLike[str],
     frame_ids: Array,

@@ -6,7 +6,7 @@ import errno
 
 
 class VideoError(ValueError):
-    """The file cannot be used as a video: the message names the path, what was tried and FFmpeg's reason."""
+    """The file cannot be used: the message names the path, what was tried and the reason of FFmpeg or Pillow."""
 
 
 class VideoFileError(OSError, VideoError):
@@ -44,8 +44,16 @@ class DamagedVideoError(VideoError):
     """The file is damaged, or ends too early."""
 
 
+class NotAnImageError(OSError, VideoError):
+    """The file is none of the images that Pillow reads."""
+
+
+class DamagedImageError(OSError, DamagedVideoError):
+    """The image is damaged, or ends too early."""
+
+
 class VideoTooLargeError(VideoError):
-    """The video exceeds a limit, which the message names beside its value and the video's."""
+    """The video or image exceeds a limit, which the message names beside its value and the video's."""
 
 
 class VideoCancelledError(VideoError, TimeoutError):

@@ -46,11 +46,12 @@ def tokenize_frames(
 ) -> CodecTokens:
     """Tokenizes evenly spaced whole frames of a video, or frames that the caller brings.
 
-    Of a video there are ``target_fps`` a second, or ``num_frames``, or, where neither is given, 8 below 10 seconds, 16
-    below 30 and else ``max_frames`` (32), which also limits ``target_fps``; ``start_time`` and ``end_time``, in
-    seconds, restrict it first. Frames that the caller brings, PIL images or uint8 ``[H, W, 3]``, are ``1 / fps``
-    seconds apart and all taken unless one of the three is given. Every frame is a group of its own. ``limits`` say what
-    of a video is accepted. Raises what :func:`ov2_kernels.tokenize_video` raises. Source: algorithm, section 10.
+    Of a video there are ``target_fps`` a second or ``num_frames`` (not both), or, where neither is given, 8 below 10
+    seconds, 16 below 30 and else ``max_frames`` (32), which also limits ``target_fps``; ``start_time`` and
+    ``end_time``, in seconds, restrict it first. Frames that the caller brings, PIL images or uint8 ``[H, W, 3]``, are
+    ``1 / fps`` seconds apart and all taken unless one of the three is given. Every frame is a group of its own.
+    ``limits`` say what of a video is accepted. Raises what :func:`ov2_kernels.tokenize_video` raises. Source:
+    algorithm, section 10.
     """
     start = time.perf_counter()
     for name, value in (("num_frames", num_frames), ("max_frames", max_frames)):
@@ -59,6 +60,10 @@ def tokenize_frames(
     for name, number in (("target_fps", target_fps), ("fps", fps)):
         if number is not None and not 0 < number < math.inf:
             raise ValueError(f"{name} must be above 0, got {number}")
+    if num_frames is not None and target_fps is not None:
+        raise ValueError(f"num_frames and target_fps exclude each other, got {num_frames} and {target_fps}")
+    if device is not None:
+        device_module().check_device(device)
     limits = (limits or Limits()).limits
     config = whole_config(patch, max_pixels, threads).replace(
         start_time=start_time, end_time=end_time, **dataclasses.asdict(limits)
@@ -131,6 +136,8 @@ def _from_memory(
 ) -> tuple[Array, Array, dict[str, Any]]:
     from .image import as_rgb, resize_rgb
 
+    if isinstance(source, (bytes, bytearray)) or not hasattr(source, "__len__"):
+        raise ValueError(f"source must be a path, a list of frames or an array of them, got {type(source).__name__}")
     count = len(source)
     if not count:
         raise ValueError("source must hold at least one frame, got none")

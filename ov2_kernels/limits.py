@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
+import io
+import numbers
 import operator
 import os
 import stat
@@ -16,6 +17,9 @@ from typing import Any, BinaryIO
 from .errors import VideoCancelledError, VideoTooLargeError, file_error
 
 ON_ERROR = ("raise", "salvage")
+
+#: what a limit may be at most
+_MOST = 2**62 - 1
 
 #: FFmpeg's names of the containers that are read. None of them opens other files; playlists (HLS, DASH, concat), image
 #: sequences, devices and network protocols are not among them.
@@ -55,21 +59,31 @@ class Limits:
         if self.on_error not in ON_ERROR:
             raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {self.on_error!r}")
         for field in dataclasses.fields(Limits):
-            value = getattr(self, field.name)
-            if not field.name.startswith("max_"):
-                continue
-            whole = isinstance(field.default, int)
-            number = value
-            if whole:
-                with contextlib.suppress(TypeError):  # NumPy's integers are welcome
-                    number = operator.index(value)
-            kinds = int if whole else (int, float)
-            if isinstance(value, bool) or not isinstance(number, kinds) or not 0 < number < 2**62:
-                kind = "an integer" if whole else "a number"
-                raise ValueError(f"{field.name} must be {kind} above 0 and below 2**62, got {value!r}")
-            object.__setattr__(self, field.name, number)
+            if field.name.startswith("max_") and isinstance(field.default, int):
+                self._check_integers(field.name, highest=_MOST)
+            elif field.name.startswith("max_"):
+                self._check_numbers(field.name, strict=True)
+                if getattr(self, field.name) > _MOST:
+                    raise ValueError(f"{field.name} must be at most {_MOST}, got {getattr(self, field.name)!r}")
         if not isinstance(self.follow_symlinks, bool):
             raise ValueError(f"follow_symlinks must be True or False, got {self.follow_symlinks!r}")
+
+    def _check_integers(self, *names: str, highest: int = 2**31 - 1) -> None:
+        """Raises where a field is no integer from 1 on; those of NumPy become Python's."""
+        from .checks import check_integer  # which loads NumPy; the command's help does without
+
+        for name in names:
+            check_integer(name, getattr(self, name), 1, highest)
+            object.__setattr__(self, name, operator.index(getattr(self, name)))
+
+    def _check_numbers(self, *names: str, strict: bool = False) -> None:
+        """Raises where a field is no number of at least 0, or if ``strict`` above it; NumPy's become Python's."""
+        from .checks import check_number
+
+        for name in names:
+            value = getattr(self, name)
+            check_number(name, value, 0.0, strict=strict)
+            object.__setattr__(self, name, int(value) if isinstance(value, numbers.Integral) else float(value))
 
     @staticmethod
     def checked(limits: Any) -> Limits:
@@ -144,6 +158,12 @@ def open_regular(path: str | os.PathLike[str], *, follow_symlinks: bool = True) 
         if error.errno == errno.ELOOP and not follow_symlinks:
             reason = "it is a symbolic link, and follow_symlinks is off"
         raise file_error(error.errno or 0, f"cannot open it: {reason}", name) from None
+
+
+def file_name(file: Any) -> str:
+    """What messages call an opened file."""
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "<bytes>" if isinstance(file, io.BytesIO) else "<file>"
 
 
 def _require_regular(status: os.stat_result, path: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .config import CodecConfig
 from .dispatch import resolve_threads
 from .tokens import CodecTokens
-from .video import tokenize_video
+from .video import device_module, tokenize_video
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -52,19 +52,21 @@ def tokenize_many(
     comes as that result's ``error``. Ctrl-C, an error of ``videos`` itself and closing the iterator stop all work
     within a fraction of a second. Raises ``ValueError`` and ``TypeError`` at once for a wrong setting.
     """
+    if isinstance(videos, (str, bytes, os.PathLike)):
+        raise TypeError(f"videos must be several paths, in a list for example, got the one path {videos!r}")
     processors = resolve_threads(None)
     workers = min(processors, 8) if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     if "progress" in options:
         raise ValueError("progress is per video; here every result tells that a video is done")
-    fields = {name: options.pop(name) for name in list(options) if name in CodecConfig.__dataclass_fields__}
-    config = (config or CodecConfig()).replace(**fields)
-    if options.keys() - {"backend", "device"}:
-        raise TypeError(f"tokenize_many has no option {min(options.keys() - {'backend', 'device'})!r}")
+    how: dict[str, Any] = {name: options.pop(name) for name in ("backend", "device") if name in options}
+    config = (config or CodecConfig()).replace(**options)
+    if how.get("device") is not None:
+        device_module().check_device(how["device"])
     if config.threads is None:
         config = config.replace(threads=max(1, processors // workers))
-    return _run(videos, config, workers, ordered, options)
+    return _run(videos, config, workers, ordered, how)
 
 
 class _StoppedError(Exception):

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from torch.utils.data import IterableDataset
+try:
+    from torch.utils.data import IterableDataset
+except ImportError as error:
+    raise ImportError(f"ov2_kernels.mixture needs torch: pip install 'ov2_kernels[torch]' ({error})") from error
 
 from .dataset import TokenDataset, this_worker
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import VideoError, VideoFileError
-from .limits import Limits, open_regular
+from .errors import NotAnImageError, VideoError, VideoFileError
+from .limits import Limits, file_name
 from .tokens import CodecTokens
 
 MODES = ("auto", "codec", "frames", "image")
@@ -69,7 +69,9 @@ def tokenize(source: Any, mode: str = "auto", **options: Any) -> CodecTokens:
 
 def evidence_of(source: Any) -> str:
     """``codec``, ``frames`` or ``image``: what ``mode="auto"`` makes of a source; ``ValueError`` for no source."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
+
+    from .image import opened_image
 
     if isinstance(source, Image.Image):
         return "image"
@@ -85,24 +87,14 @@ def evidence_of(source: Any) -> str:
         )
     position = 0 if is_path else source.tell()
     try:
-        with _kept_open(source) as file, Image.open(file) as image:
+        with opened_image(source) as image:
             moving = image.format == "MPEG" or (image.format in _MOVING and getattr(image, "n_frames", 1) > 1)
             return "codec" if moving else "image"
-    except UnidentifiedImageError:
+    except NotAnImageError:
         return "codec"
     finally:
         if not is_path:
             source.seek(position)
-
-
-@contextlib.contextmanager
-def _kept_open(source: Any) -> Iterator[Any]:
-    """The source for Pillow; a path is opened here, so that whatever Pillow raises it is closed."""
-    if isinstance(source, (str, os.PathLike)):
-        with open_regular(source) as file:
-            yield file
-    else:
-        yield source
 
 
 def _seekable(file: Any) -> bool:
@@ -120,8 +112,7 @@ def video_path(source: Any) -> Iterator[str]:
         return
     if not hasattr(source, "read"):
         raise ValueError(f"source must be a path, bytes or a binary file of a video, got {type(source).__name__}")
-    name = getattr(source, "name", None)
-    name = name if isinstance(name, str) else "<bytes>" if isinstance(source, io.BytesIO) else "<file>"
+    name = file_name(source)
     with _anonymous_file() as (file, path):
         shutil.copyfileobj(source, file)
         file.flush()

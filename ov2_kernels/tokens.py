@@ -16,7 +16,7 @@ from .media import Array
 from .tables import normalization_table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CodecTokens:
     """Canvases of a video or an image, and where and when every patch of them comes from.
 
@@ -62,6 +62,11 @@ class CodecTokens:
     exact_pictures: int = 0
     #: first sample of each group and the end of the last, where canvases do not tell: int64 ``[groups + 1]``
     sample_edges: Array | None = None
+
+    def __repr__(self) -> str:
+        counts = f"canvases={len(self.canvases)}, groups={len(set(self.group_ids.tolist()))}"
+        counts += f", samples={len(self.frame_ids)}, tokens={self.num_tokens}"
+        return f"CodecTokens({counts}, evidence={self.evidence!r}, video={self.video!r})"
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -102,9 +102,15 @@ def test_wrong_settings_are_named(clip_path):
         ({"target_fps": 0.0}, "target_fps must be above 0, got 0.0"),
         ({"start_time": 100.0}, "leave no frame"),
         ({"patch": 15}, "patch must be even"),
+        ({"num_frames": 4, "target_fps": 2}, "num_frames and target_fps exclude each other, got 4 and 2"),
     ]:
         with pytest.raises(ValueError, match=message):
             tokenize_frames(clip, **options)
+    with pytest.raises(ValueError, match=r"a picture must be a PIL image or an array, got the path 'p\.png'"):
+        tokenize_frames(["p.png"])
+    for source in (b"bytes", iter([])):
+        with pytest.raises(ValueError, match=f"source must be a path, a list of .* got {type(source).__name__}"):
+            tokenize_frames(source)
     with pytest.raises(ValueError, match="at least one frame"):
         tokenize_frames([])
     with pytest.raises(ValueError, match="leave none of 2 frames"):

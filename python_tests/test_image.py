@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
+
 import numpy as np
 import pytest
-from ov2_kernels import tokenize_image
+from ov2_kernels import VideoError, errors, tokenize, tokenize_frames, tokenize_image
 from PIL import Image
 
 from parity import assert_same
@@ -56,11 +59,52 @@ def test_images_are_turned_upright(tmp_path):
 
 def test_what_is_no_image_is_an_error(tmp_path):
     (tmp_path / "x.jpg").write_text("no picture")
-    with pytest.raises(OSError, match=r"cannot identify image file .*x\.jpg"):
+    with pytest.raises(OSError, match=r"x\.jpg: cannot open it as an image"):
         tokenize_image(tmp_path / "x.jpg")
+    for source in (b"x.jpg", 5, None):
+        with pytest.raises(ValueError, match=f"source must be a path, .* got {type(source).__name__}"):
+            tokenize_image(source)
     with pytest.raises(FileNotFoundError):
         tokenize_image(tmp_path / "nowhere.jpg")
     with pytest.raises(ValueError, match=r"got uint8 \[3, 28, 28\]"):
         tokenize_image(np.zeros((3, 28, 28), np.uint8))
     with pytest.raises(ValueError, match=r"got uint8 \[0, 28, 3\]"):
         tokenize_image(np.zeros((0, 28, 3), np.uint8))
+
+
+def test_files_that_cannot_be_used_raise_errors_of_this_package(clip_path, tmp_path):
+    with pytest.raises(errors.NotAnImageError, match=r"h264_bframes\.mp4: cannot open it as an image"):
+        tokenize_image(clip_path("h264_bframes"))
+    with pytest.raises(errors.NotAnImageError, match=r"^<bytes>: cannot open it as an image"):
+        tokenize_image(io.BytesIO(b"no picture"))
+    Image.fromarray(PIXELS).save(tmp_path / "whole.jpg")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((tmp_path / "whole.jpg").read_bytes()[:2000])
+    for job in (tokenize_image, tokenize):
+        with pytest.raises(errors.DamagedImageError, match=r"cut\.jpg: cannot read the image: .*truncated"):
+            job(cut)
+    with Image.open(cut) as image, pytest.raises(errors.DamagedImageError, match=r"cut\.jpg: cannot read the image"):
+        tokenize_frames([image])
+    for error in (errors.NotAnImageError, errors.DamagedImageError):
+        for base in (OSError, VideoError):
+            assert issubclass(error, base), "callers may expect either"
+
+
+def test_images_with_too_many_pixels_are_refused(tmp_path, monkeypatch):
+    Image.new("1", (300, 300)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300 * 300 // 2 - 1)
+    for job in (tokenize_image, tokenize):
+        with pytest.raises(errors.VideoTooLargeError, match=r"large\.png: cannot open it as an image: .*90000 pixels"):
+            job(tmp_path / "large.png")
+
+
+def test_what_the_system_refuses_keeps_its_number():
+    class Disk(io.BytesIO):
+        name = "far/away.png"
+
+        def read(self, size=-1):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(errors.VideoFileError, match=r"^far/away\.png: cannot read it: Input/output error") as error:
+        tokenize_image(Disk())
+    assert error.value.errno == errno.EIO

@@ -249,7 +249,7 @@ def test_settings_come_from_the_environment(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target_canvas": 0}, "target_canvas must be an integer of at least 1"),
+        ({"target_canvas": 0}, "target_canvas must be at least 1, an integer"),
         ({"target_canvas": 30}, "images_per_group must divide target_canvas"),
         ({"group_size": 30}, "images_per_group must divide group_size"),
         ({"spatial_mask_mode": "on"}, "spatial_mask_mode must be off, got 'on'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from ov2_kernels import CodecConfig, VideoError, tokenize_many, tokenize_video
@@ -84,8 +85,11 @@ def test_wrong_settings_are_told_at_once(clip_path):
         tokenize_many([], patch=-1)
     with pytest.raises(ValueError, match="progress"):
         tokenize_many([], progress=print)
-    with pytest.raises(TypeError, match="nonsense"):
+    with pytest.raises(TypeError, match="there is no setting 'nonsense'"):
         tokenize_many([], nonsense=1)
+    for one in ("clip.mp4", b"clip.mp4", Path("clip.mp4")):
+        with pytest.raises(TypeError, match=r"videos must be several paths, .* got the one path .*clip\.mp4"):
+            tokenize_many(one)
     assert list(tokenize_many([])) == []
     config = CodecConfig(threads=1, **SETTINGS)
     (result,) = tokenize_many([clip_path("h264_bframes")], config, workers=1, sampling="uniform")

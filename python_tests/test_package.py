@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import ov2_kernels
+import pytest
 from ov2_kernels import _core, native, ops, reference
 
 # Where the package that is under test lies, so that a subprocess imports that one and not a checkout beside it.
@@ -43,6 +44,13 @@ def test_works_without_extras(clip_path):
     lines = run(WITHOUT_EXTRAS, str(clip_path("h264_bframes"))).splitlines()
     assert lines[0] == "numpy 4"
     assert lines[1] == "the reference reader needs PyAV: pip install 'ov2_kernels[reference]'"
+
+
+@pytest.mark.parametrize("name", ["dataset", "mixture"])
+def test_training_says_which_extra_it_needs(name):
+    code = f"import sys; sys.modules['torch'] = None; import ov2_kernels.{name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=HOME)
+    assert f"ImportError: ov2_kernels.{name} needs torch: pip install 'ov2_kernels[torch]'" in done.stderr
 
 
 def test_importing_loads_nothing_heavy():

@@ -25,9 +25,9 @@ def test_wrong_values_are_named(value):
 
 
 def test_integers_that_no_float_holds():
-    with pytest.raises(ValueError, match="motion_weight must be a number of at least 0"):
+    with pytest.raises(ValueError, match="motion_weight must be at least 0, a number"):
         CodecConfig(motion_weight=HUGE)
-    with pytest.raises(ValueError, match="start_time must be a number of at least 0"):
+    with pytest.raises(ValueError, match="start_time must be at least 0, a number"):
         CodecConfig(start_time=-HUGE)
     with pytest.raises(ValueError, match="target_fps must be at least 0, a number"):
         lmms_video_utils.CodecConfig(device="cpu", target_fps=HUGE).validate()

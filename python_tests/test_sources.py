@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from ov2_kernels import VideoError, tokenize, tokenize_frames, tokenize_image, tokenize_video
+from ov2_kernels import VideoError, tokenize, tokenize_frames, tokenize_image, tokenize_many, tokenize_video
 from PIL import Image
 
 from clips import encode, scene
@@ -114,3 +114,15 @@ def test_nothing_stays_open(clip_path):
     with pytest.raises(VideoError):
         tokenize(b"nothing of use")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_devices_that_torch_does_not_know_are_named(clip_path, picture):
+    pytest.importorskip("torch")
+    clip = clip_path("h264_bframes")
+    for job, source in [(tokenize_video, clip), (tokenize_frames, clip), (tokenize_image, picture)]:
+        with pytest.raises(ValueError, match=r"^device must be one that torch knows, got 'foo': .*foo"):
+            job(source, device="foo")
+    with pytest.raises(ValueError, match=r"^device must be one that torch knows, got 'foo'"):
+        tokenize_many([clip], device="foo")
+    with pytest.raises(ValueError, match=r"^device must be one that torch knows, got 1\.5"):
+        tokenize_video(clip, device=1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -35,6 +36,16 @@ def test_saved_tokens_come_back(tokens, format, tmp_path):
         assert_same(getattr(loaded, name), getattr(tokens, name), name)
     for name in ("fps", "config", "motion_source", "bits_source", "timings", "codec", "total_frames", "source_height"):
         assert getattr(loaded, name) == getattr(tokens, name), name
+
+
+def test_printed_tokens_are_one_line(tokens):
+    groups = len(tokens.group_edges) - 1
+    expected = f"CodecTokens(canvases=8, groups={groups}, samples={len(tokens.frame_ids)}, tokens={tokens.num_tokens}, "
+    assert repr(tokens) == f"{expected}evidence='codec', video={tokens.video!r})"
+    torch = pytest.importorskip("torch")
+    canvases, positions = torch.tensor(tokens.canvases), torch.tensor(tokens.src_patch_position)
+    there = dataclasses.replace(tokens, canvases=canvases, src_patch_position=positions)
+    assert repr(there) == repr(tokens)
 
 
 def test_the_directory_is_what_readers_expect(tokens, tmp_path):
