@@ -59,6 +59,15 @@ def test_an_existing_directory_needs_overwrite(clip_path, tmp_path, capsys):
     assert cli.main([*command, "--overwrite"]) == 0
 
 
+def test_an_image_is_sent_elsewhere(tmp_path, capsys):
+    path = tmp_path / "p.png"
+    Image.new("RGB", (64, 48)).save(path)
+    for backend in ("native", "reference"):
+        assert cli.main(["tokenize", str(path), "-o", str(tmp_path / "out"), "--backend", backend]) == 1
+        said = capsys.readouterr().err
+        assert said == f"ov2-kernels: {path}: is an image, not a video: ov2_kernels.tokenize_image takes it\n"
+
+
 def test_every_setting_is_a_flag(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["tokenize", "--help"])
