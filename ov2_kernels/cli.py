@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .config import PRESETS, CodecConfig
 from .flags import flag_options
+from .termination import ends_at_sigterm
 
 if TYPE_CHECKING:
     from .many import Tokenized
@@ -28,8 +29,12 @@ examples:
 """
 
 
+@ends_at_sigterm()
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
+    """Runs the command line; returns the exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
+
+    Terminated, it raises ``SystemExit`` with 143.
+    """
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args))

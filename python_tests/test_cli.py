@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -156,6 +158,34 @@ def test_ctrl_c_is_status_130(monkeypatch, capsys):
     monkeypatch.setattr("ov2_kernels.video.tokenize_video", interrupted)
     assert cli.main(["tokenize", "x.mp4", "-o", "d"]) == 130
     assert capsys.readouterr().err == "ov2-kernels: interrupted\n"
+
+
+TERMINATED = """
+import os, signal, sys
+from ov2_kernels import assets, cli
+write = assets._write_canvas
+def stop(path, canvas):
+    write(path, canvas)
+    os.kill(os.getpid(), signal.SIGTERM)
+assets._write_canvas = stop
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_terminated_run_leaves_nothing(clip_path, tmp_path):
+    words = ["tokenize", str(clip_path("h264_bframes")), "-o", "out", *SMALL]
+    done = subprocess.run([sys.executable, "-c", TERMINATED, *words], cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stdout) == (143, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_leaves_signals_as_they_were(clip_path):
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["probe", str(clip_path("h264_bframes"))]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+    thread = threading.Thread(target=cli.main, args=(["probe", str(clip_path("h264_bframes"))],))
+    thread.start()
+    thread.join()
 
 
 def test_a_bar_on_a_terminal(real_clip, tmp_path, monkeypatch, capsys):

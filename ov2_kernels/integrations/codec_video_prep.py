@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import math
-import signal
 import sys
 import warnings
 from collections.abc import Collection, Sequence
@@ -22,6 +21,7 @@ from ..checks import check_integer, check_number
 from ..config import CodecConfig
 from ..flags import flag_options
 from ..limits import Limits
+from ..termination import ends_at_sigterm
 
 if TYPE_CHECKING:
     from ..video import Progress
@@ -198,17 +198,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _terminate(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off what the first has cleared up
-    sys.exit(143)
-
-
+@ends_at_sigterm()
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``ov2-preinfer``; the exit status is 0, or not 0 and then a line on stderr says why."""
+    """Runs ``ov2-preinfer``; the exit status is 0, or not 0, and then a line on stderr says why; 143 at SIGTERM."""
     flags = vars(_parser().parse_args(argv))
     if flags.pop("no_avoid_keyframes"):
         flags["avoid_keyframes"] = False
-    signal.signal(signal.SIGTERM, _terminate)
     from ..progress import ProgressBar
 
     try:
