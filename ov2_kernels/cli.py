@@ -48,9 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: object) -> int:
-    line = "ov2-kernels: " + " ".join(str(error).split())
-    print(line.encode(errors="replace").decode(), file=sys.stderr)
+    print(_printable("ov2-kernels: " + " ".join(str(error).split())), file=sys.stderr)
     return 1
+
+
+def _say(line: str) -> None:
+    print(_printable(line), flush=True)
+
+
+def _printable(line: str) -> str:
+    """A line that any output takes: names of files need not be UTF-8."""
+    return line.encode(errors="replace").decode()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -230,11 +238,10 @@ def _tokenize(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(summary), flush=True)
         else:
-            print(
+            _say(
                 f"{video}: {summary['canvases']} canvases of {tokens.canvases.shape[2]}x{tokens.canvases.shape[1]} in "
                 f"{summary['groups']} groups from {summary['samples']} of {tokens.total_frames} frames, "
-                f"{summary['tokens']} tokens, {tokens.timings['total']:.2f} s -> {directory}",
-                flush=True,
+                f"{summary['tokens']} tokens, {tokens.timings['total']:.2f} s -> {directory}"
             )
     return status
 
@@ -284,7 +291,7 @@ def _view(args: argparse.Namespace) -> int:
             progress=bar,
         )
     for path in written:
-        print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
+        _say(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
@@ -315,7 +322,7 @@ def _probe(args: argparse.Namespace) -> int:
         print(json.dumps(facts))
         return 0
     for name, value in facts.items():
-        print(f"{name:>14}  {value}")
+        _say(f"{name:>14}  {value}")
     if args.packets:
         for t, (seconds, size, key) in enumerate(rows):
             print(f"{t:8d} {seconds:12.4f} {size:9d}{'  key' if key else ''}")
@@ -327,7 +334,7 @@ def _demo(args: argparse.Namespace) -> int:
 
     video = Path(args.video) if args.video else None
     sheet = run_demo(args.output, video=video, backend=args.backend, overwrite=args.overwrite)
-    print(f"contact sheet: {sheet}\nassets:        {sheet.parent / 'tokens'}")
+    _say(f"contact sheet: {sheet}\nassets:        {sheet.parent / 'tokens'}")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import signal
 import subprocess
@@ -59,6 +60,17 @@ def test_an_existing_directory_needs_overwrite(clip_path, tmp_path, capsys):
     assert cli.main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert cli.main([*command, "--overwrite"]) == 0
+
+
+def test_names_that_are_not_utf8(clip_path, tmp_path):
+    clip = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    clip.write_bytes(clip_path("h264_bframes").read_bytes())
+    command = [sys.executable, "-m", "ov2_kernels"]
+    how = {"capture_output": True, "cwd": tmp_path, "env": {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}}
+    for words in (["tokenize", clip, "-o", "out", *SMALL], ["probe", clip], ["view", clip, "-o", "out.html", *SMALL]):
+        done = subprocess.run([*command, *words], **how)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert "<title>caf?.mp4" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
 def test_an_image_is_sent_elsewhere(tmp_path, capsys):

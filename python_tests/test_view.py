@@ -158,6 +158,11 @@ def test_view_writes_a_page_a_sheet_and_a_video(tokens, clip_path, tmp_path, cap
     assert cli.main([*command, "--overwrite"]) == 0
 
 
+def test_a_page_of_a_video_whose_name_is_not_utf8(tokens):
+    page = html_report(dataclasses.replace(tokens, video="caf\udce9.mp4"), tokens.video)
+    assert "<title>caf?.mp4" in page.encode().decode()
+
+
 def test_a_mask_video_shows_frames_at_their_times_and_dims_what_is_not_kept(tokens, clip_path, tmp_path):
     path = tmp_path / "kept.mkv"
     assert cli.main(["view", str(clip_path("h264_bframes")), *FLAGS, "--mask-video", str(path)]) == 0
