@@ -28,7 +28,8 @@ def view_video(
     """Tokenizes ``video`` and writes what is asked for: an HTML ``page``, a contact sheet, a video of the kept blocks.
 
     Returns the paths written. ``FileExistsError`` where one exists and ``overwrite`` is not set, before any work. Each
-    file appears whole or not at all. ``progress`` is called as by :func:`tokenize_video`, once for each of two reads.
+    file appears whole or not at all. ``progress`` is called as by :func:`tokenize_video`, and for a page or a mask
+    video once more, for a second read.
     """
     targets = {name: Path(path) for name, path in (("page", page), ("png", png), ("mask_video", mask_video)) if path}
     for target in targets.values():
@@ -37,15 +38,17 @@ def view_video(
     tokens = tokenize_video(video, config, backend=backend, progress=progress)
     count = len(tokens.frame_ids)
     again = None if progress is None else lambda done: progress("look", done, count)
-    trace = trace_tokens(tokens, video, progress=again, backend=backend)
+    trace = None
+    if "page" in targets or "mask_video" in targets:
+        trace = trace_tokens(tokens, video, progress=again, backend=backend)
     if "page" in targets:
         text = html_report(tokens, video, trace=trace)
         with fresh_file(targets["page"]) as fresh:
             fresh.write_text(text, encoding="utf-8")
     if "png" in targets:
-        sheet = contact_sheet(video, tokens, backend=backend)
+        sheet = contact_sheet(video, tokens, samples=trace.samples if trace else None, backend=backend)
         with fresh_file(targets["png"]) as fresh:
             write_picture(fresh, sheet, "PNG")
-    if "mask_video" in targets:
+    if trace and "mask_video" in targets:
         write_mask_video(targets["mask_video"], tokens, trace)
     return list(targets.values())
