@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .config import PRESETS, CodecConfig
+from .errors import TargetExistsError
 from .flags import flag_options
 from .termination import ends_at_sigterm
 
@@ -48,8 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: object) -> int:
-    print(_printable("ov2-kernels: " + " ".join(str(error).split())), file=sys.stderr)
+    print(_printable("ov2-kernels: " + " ".join(_told(error).split())), file=sys.stderr)
     return 1
+
+
+def _told(error: object) -> str:
+    """What an error says, in this command's words."""
+    if isinstance(error, TargetExistsError):
+        return f"{error.filename}: exists already; --overwrite replaces it"
+    return str(error)
 
 
 def _say(line: str) -> None:
@@ -82,7 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     tokenize.add_argument(
         "--format", choices=("jpg", "png", "npy"), default="jpg", help="of the canvases (default: jpg, quality 95)"
     )
-    tokenize.add_argument("--overwrite", action="store_true", help="replace asset directories that exist")
+    tokenize.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace asset directories that exist, unless they hold other files, too",
+    )
     tokenize.add_argument(
         "--workers", type=int, metavar="N", help="videos worked on at a time (default: one a processor, at most 8)"
     )
@@ -190,6 +202,8 @@ def output_directories(videos: Sequence[str], output: str | Path) -> list[Path]:
 
 
 def _tokenize(args: argparse.Namespace) -> int:
+    from .assets import check_assets_target
+
     try:
         config = _config(args)
         if args.workers is not None and args.workers < 1:
@@ -201,15 +215,17 @@ def _tokenize(args: argparse.Namespace) -> int:
 
     def fail(video: str, error: Exception) -> None:
         nonlocal status
-        text = str(error) or type(error).__name__
+        text = _told(error) or type(error).__name__
         status = _complain(text if video in text else f"{video}: {text}")
         if args.json:
-            print(json.dumps({"video": video, "error": str(error)}), flush=True)
+            print(json.dumps({"video": video, "error": _told(error)}), flush=True)
 
     jobs = []
     for video, directory in zip(args.videos, output_directories(args.videos, args.output), strict=True):
-        if directory.exists() and not args.overwrite:
-            fail(video, FileExistsError(f"{directory}: exists already; --overwrite replaces it"))
+        try:
+            check_assets_target(directory, overwrite=args.overwrite, source=video)
+        except OSError as error:
+            fail(video, error)
         else:
             jobs.append((video, directory))
     for result in _tokenized([video for video, _ in jobs], config, args):

@@ -62,6 +62,43 @@ def test_an_existing_directory_needs_overwrite(clip_path, tmp_path, capsys):
     assert cli.main([*command, "--overwrite"]) == 0
 
 
+def test_what_is_no_asset_directory_is_said_at_once(clip_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ov2_kernels.video.tokenize_video", None)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip.mp4").touch()
+    for flags in ([], ["--overwrite"]):
+        assert cli.main(["tokenize", str(clip_path("h264_bframes")), "-o", str(tmp_path / "videos"), *flags]) == 1
+        said = capsys.readouterr().err
+        assert "videos: holds clip.mp4, so it is not an asset directory and not replaced" in said
+        assert "overwrite" not in said
+        assert "Errno" not in said
+
+
+def test_what_holds_other_files_is_not_replaced(clip_path, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["tokenize", str(clip_path("h264_bframes")), "-o", str(out), *SMALL]) == 0
+    clip = out / "clip.mp4"
+    clip.write_bytes(clip_path("h264_bframes").read_bytes())
+    assert cli.main(["tokenize", str(clip), "-o", str(out), *SMALL, "--overwrite"]) == 1
+    assert "out: holds clip.mp4, so" in capsys.readouterr().err
+    assert clip.exists()
+    clip = clip.rename(out / "canvas_000.png")
+    assert cli.main(["tokenize", str(clip), "-o", str(out), *SMALL, "--overwrite"]) == 1
+    assert "out: holds the input" in capsys.readouterr().err
+    assert clip.exists()
+
+
+def test_a_demo_with_other_files_inside_is_not_replaced(clip_path, tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(out)]) == 0
+    (out / "tokens" / "thesis.txt").touch()
+    assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(out), "--overwrite"]) == 1
+    assert "holds tokens/thesis.txt, so it is not a demo's output" in capsys.readouterr().err
+    (out / "tokens" / "thesis.txt").unlink()
+    assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(out)]) == 1
+    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+
+
 def test_names_that_are_not_utf8(clip_path, tmp_path):
     clip = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     clip.write_bytes(clip_path("h264_bframes").read_bytes())
@@ -143,6 +180,7 @@ def test_demo(tmp_path, capsys):
 def test_demo_of_a_clip_of_yours(clip_path, tmp_path, capsys):
     assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(tmp_path / "demo")]) == 0
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").touch()
     assert cli.main(["demo", "-o", str(tmp_path / "taken"), "--overwrite"]) == 1
     assert "is not a demo's output" in capsys.readouterr().err
 

@@ -160,6 +160,35 @@ def test_view_writes_a_page_a_sheet_and_a_video(tokens, clip_path, tmp_path, cap
     assert cli.main([*command, "--overwrite"]) == 0
 
 
+def test_neither_the_video_nor_another_output_is_replaced(clip_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ov2_kernels.view.tokenize_video", None)
+    clip = tmp_path / "clip.png"
+    clip.write_bytes(clip_path("h264_bframes").read_bytes())
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "link.png").symlink_to(clip)
+    for flag in ("-o", "--png", "--mask-video"):
+        for path in (clip, tmp_path / "link" / "clip.png", tmp_path / "link.png"):
+            assert cli.main(["view", str(clip), *FLAGS, flag, str(path), "--overwrite"]) == 1
+            assert "is the input" in capsys.readouterr().err
+    same = ["-o", str(tmp_path / "x.png"), "--png", str(tmp_path / "link" / "x.png")]
+    assert cli.main(["view", str(clip), *FLAGS, *same]) == 1
+    assert "page and png must be different files" in capsys.readouterr().err
+    assert clip.read_bytes() == clip_path("h264_bframes").read_bytes()
+
+
+def test_a_sheet_is_a_png(clip_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ov2_kernels.view.tokenize_video", None)
+    assert cli.main(["view", str(clip_path("h264_bframes")), "--png", str(tmp_path / "v.jpg")]) == 1
+    assert "its name must end in .png" in capsys.readouterr().err
+
+
+def test_an_existing_page_is_said_in_words_of_the_command(clip_path, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    page.touch()
+    assert cli.main(["view", str(clip_path("h264_bframes")), "-o", str(page)]) == 1
+    assert capsys.readouterr().err == f"ov2-kernels: {page}: exists already; --overwrite replaces it\n"
+
+
 def test_only_what_needs_the_trace_traces(clip_path, tmp_path, monkeypatch):
     clip = clip_path("h264_bframes")
     view_video(clip, CodecConfig(**SMALL), png=tmp_path / "both.png", page=tmp_path / "page.html")
