@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         "tokenize",
         help="videos to asset directories",
         description="Writes, for each video, its canvases, src_patch_position.npy, frame_ids.npy and meta.json. Of one "
-        "video DIR becomes the asset directory; of several each gets DIR/<name without suffix>.",
+        "video DIR becomes the asset directory; of several each gets DIR/<name without suffix>. Of videos with "
+        "the same name the second given gets DIR/<name>-2, and so on; with --overwrite all names must differ.",
     )
     tokenize.add_argument("videos", nargs="+", metavar="VIDEO")
     tokenize.add_argument("-o", "--output", required=True, metavar="DIR", help="where the assets go")
@@ -201,6 +202,16 @@ def output_directories(videos: Sequence[str], output: str | Path) -> list[Path]:
     return directories
 
 
+def _check_names(videos: Sequence[str]) -> None:
+    """Raises where two videos would get the same asset directory, were they not told apart."""
+    first: dict[str, str] = {}
+    for video in videos:
+        stem = Path(video).stem
+        if stem in first:
+            raise ValueError(f"{first[stem]} and {video} have the same name: with --overwrite all names must differ")
+        first[stem] = video
+
+
 def _tokenize(args: argparse.Namespace) -> int:
     from .assets import check_assets_target
 
@@ -208,6 +219,8 @@ def _tokenize(args: argparse.Namespace) -> int:
         config = _config(args)
         if args.workers is not None and args.workers < 1:
             raise ValueError(f"--workers must be at least 1, got {args.workers}")
+        if args.overwrite and len(args.videos) > 1:
+            _check_names(args.videos)
     except ValueError as error:
         _complain(error)
         return 2

@@ -99,6 +99,21 @@ def test_a_demo_with_other_files_inside_is_not_replaced(clip_path, tmp_path, cap
     assert "exists already; --overwrite replaces it" in capsys.readouterr().err
 
 
+def test_overwriting_needs_names_that_differ(clip_path, tmp_path, capsys):
+    twins = [tmp_path / name / "x.mp4" for name in "ab"]
+    for twin in twins:
+        twin.parent.mkdir()
+        twin.write_bytes(clip_path("h264_bframes").read_bytes())
+    command = ["tokenize", *map(str, twins), "-o", str(tmp_path / "out"), *SMALL]
+    assert cli.main(command) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["x", "x-2"]
+    assert cli.main([*command, "--overwrite"]) == 2
+    assert f"{twins[0]} and {twins[1]} have the same name" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["tokenize", "--help"])
+    assert "DIR/<name>-2" in capsys.readouterr().out
+
+
 def test_names_that_are_not_utf8(clip_path, tmp_path):
     clip = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     clip.write_bytes(clip_path("h264_bframes").read_bytes())
