@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .dispatch import resolve_threads
-from .fresh_files import fresh_directory, write_npy, write_picture
+from .fresh_files import check_directory, fresh_directory, write_npy, write_picture
 from .media import Array
 
 if TYPE_CHECKING:
     from .tokens import CodecTokens
 
 FORMATS = ("jpg", "png", "npy")
+
+#: what is in an asset directory; the videos are in those that ``cv-preinfer`` wrote
+FILES = (
+    r"canvas_[0-9]{3,}\.(?:jpg|png|npy)|src_patch_position\.npy|frame_ids\.npy|meta\.json|"
+    r"sampled_masked_(?:sbs|only)\.mp4"
+)
 
 
 def save_assets(
@@ -27,13 +33,13 @@ def save_assets(
     """Writes ``canvas_000.jpg`` ..., ``src_patch_position.npy``, ``frame_ids.npy`` and ``meta.json``; returns the last.
 
     They are written to a temporary directory beside the target, which then takes the target's name, so that no reader
-    ever sees half of them. Raises ``ValueError`` for an unknown ``format`` and ``FileExistsError`` where the target
-    exists and ``overwrite`` is not set, and ``OSError`` that names the target where it cannot be written.
+    ever sees half of them. Raises ``ValueError`` for an unknown ``format``, ``OSError`` that names
+    the target where it cannot be written, and what :func:`check_assets_target` raises.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     target = Path(directory)
-    _refuse_existing(target, overwrite)
+    check_assets_target(target, overwrite=overwrite, source=tokens.video)
     with fresh_directory(target) as temporary:
         names = canvas_names(tokens, format)
         # Pillow gives up the GIL while it compresses.
@@ -46,15 +52,16 @@ def save_assets(
         write_npy(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
         meta = describe(tokens, names)
         (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
-        _refuse_existing(target, overwrite)
+        check_assets_target(target, overwrite=overwrite, source=tokens.video)
     return meta
 
 
-def _refuse_existing(target: Path, overwrite: bool) -> None:
-    if target.exists() and not overwrite:
-        raise FileExistsError(17, "exists already; overwrite=True replaces it", str(target))
-    if target.exists() and not (target / "meta.json").exists() and any(target.iterdir()):
-        raise FileExistsError(17, "is not an asset directory, so it is not replaced", str(target))
+def check_assets_target(target: Path, *, overwrite: bool, source: str | os.PathLike[str] = "") -> None:
+    """Raises ``TargetError``, a ``FileExistsError``, where no asset directory may take the place of ``target``.
+
+    ``overwrite`` replaces an empty directory, and an asset directory that holds nothing else and not ``source``.
+    """
+    check_directory(target, "an asset directory", "meta.json", FILES, overwrite=overwrite, source=source)
 
 
 def _write_canvas(path: Path, canvas: Array) -> None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .config import PRESETS, CodecConfig
+from .errors import TargetExistsError
 from .flags import flag_options
+from .termination import ends_at_sigterm
 
 if TYPE_CHECKING:
     from .many import Tokenized
@@ -28,8 +30,12 @@ examples:
 """
 
 
+@ends_at_sigterm()
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
+    """Runs the command line; returns the exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
+
+    Terminated, it raises ``SystemExit`` with 143.
+    """
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args))
@@ -43,9 +49,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: object) -> int:
-    line = "ov2-kernels: " + " ".join(str(error).split())
-    print(line.encode(errors="replace").decode(), file=sys.stderr)
+    print(_printable("ov2-kernels: " + " ".join(_told(error).split())), file=sys.stderr)
     return 1
+
+
+def _told(error: object) -> str:
+    """What an error says, in this command's words."""
+    if isinstance(error, TargetExistsError):
+        return f"{error.filename}: exists already; --overwrite replaces it"
+    return str(error)
+
+
+def _say(line: str) -> None:
+    print(_printable(line), flush=True)
+
+
+def _printable(line: str) -> str:
+    """A line that any output takes: names of files need not be UTF-8."""
+    return line.encode(errors="replace").decode()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,14 +83,19 @@ def _parser() -> argparse.ArgumentParser:
         "tokenize",
         help="videos to asset directories",
         description="Writes, for each video, its canvases, src_patch_position.npy, frame_ids.npy and meta.json. Of one "
-        "video DIR becomes the asset directory; of several each gets DIR/<name without suffix>.",
+        "video DIR becomes the asset directory; of several each gets DIR/<name without suffix>. Of videos with "
+        "the same name the second given gets DIR/<name>-2, and so on; with --overwrite all names must differ.",
     )
     tokenize.add_argument("videos", nargs="+", metavar="VIDEO")
     tokenize.add_argument("-o", "--output", required=True, metavar="DIR", help="where the assets go")
     tokenize.add_argument(
         "--format", choices=("jpg", "png", "npy"), default="jpg", help="of the canvases (default: jpg, quality 95)"
     )
-    tokenize.add_argument("--overwrite", action="store_true", help="replace asset directories that exist")
+    tokenize.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace asset directories that exist, unless they hold other files, too",
+    )
     tokenize.add_argument(
         "--workers", type=int, metavar="N", help="videos worked on at a time (default: one a processor, at most 8)"
     )
@@ -176,11 +202,25 @@ def output_directories(videos: Sequence[str], output: str | Path) -> list[Path]:
     return directories
 
 
+def _check_names(videos: Sequence[str]) -> None:
+    """Raises where two videos would get the same asset directory, were they not told apart."""
+    first: dict[str, str] = {}
+    for video in videos:
+        stem = Path(video).stem
+        if stem in first:
+            raise ValueError(f"{first[stem]} and {video} have the same name: with --overwrite all names must differ")
+        first[stem] = video
+
+
 def _tokenize(args: argparse.Namespace) -> int:
+    from .assets import check_assets_target
+
     try:
         config = _config(args)
         if args.workers is not None and args.workers < 1:
             raise ValueError(f"--workers must be at least 1, got {args.workers}")
+        if args.overwrite and len(args.videos) > 1:
+            _check_names(args.videos)
     except ValueError as error:
         _complain(error)
         return 2
@@ -188,15 +228,17 @@ def _tokenize(args: argparse.Namespace) -> int:
 
     def fail(video: str, error: Exception) -> None:
         nonlocal status
-        text = str(error) or type(error).__name__
+        text = _told(error) or type(error).__name__
         status = _complain(text if video in text else f"{video}: {text}")
         if args.json:
-            print(json.dumps({"video": video, "error": str(error)}), flush=True)
+            print(json.dumps({"video": video, "error": _told(error)}), flush=True)
 
     jobs = []
     for video, directory in zip(args.videos, output_directories(args.videos, args.output), strict=True):
-        if directory.exists() and not args.overwrite:
-            fail(video, FileExistsError(f"{directory}: exists already; --overwrite replaces it"))
+        try:
+            check_assets_target(directory, overwrite=args.overwrite, source=video)
+        except OSError as error:
+            fail(video, error)
         else:
             jobs.append((video, directory))
     for result in _tokenized([video for video, _ in jobs], config, args):
@@ -225,11 +267,10 @@ def _tokenize(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(summary), flush=True)
         else:
-            print(
+            _say(
                 f"{video}: {summary['canvases']} canvases of {tokens.canvases.shape[2]}x{tokens.canvases.shape[1]} in "
                 f"{summary['groups']} groups from {summary['samples']} of {tokens.total_frames} frames, "
-                f"{summary['tokens']} tokens, {tokens.timings['total']:.2f} s -> {directory}",
-                flush=True,
+                f"{summary['tokens']} tokens, {tokens.timings['total']:.2f} s -> {directory}"
             )
     return status
 
@@ -279,7 +320,7 @@ def _view(args: argparse.Namespace) -> int:
             progress=bar,
         )
     for path in written:
-        print(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
+        _say(f"{path}  ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
@@ -310,7 +351,7 @@ def _probe(args: argparse.Namespace) -> int:
         print(json.dumps(facts))
         return 0
     for name, value in facts.items():
-        print(f"{name:>14}  {value}")
+        _say(f"{name:>14}  {value}")
     if args.packets:
         for t, (seconds, size, key) in enumerate(rows):
             print(f"{t:8d} {seconds:12.4f} {size:9d}{'  key' if key else ''}")
@@ -322,7 +363,7 @@ def _demo(args: argparse.Namespace) -> int:
 
     video = Path(args.video) if args.video else None
     sheet = run_demo(args.output, video=video, backend=args.backend, overwrite=args.overwrite)
-    print(f"contact sheet: {sheet}\nassets:        {sheet.parent / 'tokens'}")
+    _say(f"contact sheet: {sheet}\nassets:        {sheet.parent / 'tokens'}")
     return 0
 
 

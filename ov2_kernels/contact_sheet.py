@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from . import ops
-from .media import Array
+from .media import Array, Samples
 from .tokens import CodecTokens
 
 MARGIN = 8
@@ -41,21 +41,25 @@ def contact_sheet(
     path: str | os.PathLike[str],
     tokens: CodecTokens,
     *,
+    samples: Samples | None = None,
     frames_per_group: int = 4,
     tile_height: int = 168,
     backend: str = "auto",
 ) -> Image.Image:
     """Draws one row per group: its canvases, the frames that gave most blocks, and those with unkept blocks dimmed.
 
-    ``path`` is the video that ``tokens`` came from; its frames are read again. Tiles are ``tile_height`` pixels high.
+    ``path`` is the video that ``tokens`` came from; its frames are read again unless ``samples`` brings
+    those of ``tokens.frame_ids``. Tiles are ``tile_height`` pixels high.
     """
     kept = kept_blocks(tokens)
     groups = int(tokens.group_ids[-1]) + 1
     shown = [_most_kept(tokens, kept, k, frames_per_group) for k in range(groups)]
-    wanted = sorted({frame for frames in shown for frame in frames})
     height, width = tokens.canvases.shape[1:3]
-    how: dict[str, Any] = {"motion_source": "none", "limits": tokens.config.limits, "backend": backend}
-    samples = ops.read_samples(path, wanted, height, width, **how) if wanted else None
+    read = tokens.frame_ids.tolist()
+    if samples is None:
+        read = sorted({frame for frames in shown for frame in frames})
+        how: dict[str, Any] = {"motion_source": "none", "limits": tokens.config.limits, "backend": backend}
+        samples = ops.read_samples(path, read, height, width, **how) if read else None
     seconds = dict(zip(tokens.frame_ids.tolist(), tokens.timestamps.tolist(), strict=True))
 
     columns = int(np.bincount(tokens.group_ids).max())
@@ -82,7 +86,7 @@ def contact_sheet(
             tile(column, k, tokens.canvases[c], f"group {k}  {tokens.canvas_kinds[c]}")
         for column, frame in enumerate(shown[k]):
             assert samples is not None
-            picture = samples.frames[wanted.index(frame)]
+            picture = samples.frames[read.index(frame)]
             mask = kept[frame]
             tile(columns + column, k, picture, f"{seconds[frame]:.2f} s")
             share = f"{seconds[frame]:.2f} s  {100 * mask.mean():.0f}% kept"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .assets import FILES
 from .config import CodecConfig
 from .contact_sheet import contact_sheet
-from .fresh_files import fresh_directory, write_picture
+from .fresh_files import check_directory, fresh_directory, write_picture
 from .video import tokenize_video
 
 #: A synthetic scene made for this package: a still landscape, a thrown ball, and a lamp that blinks once.
@@ -25,16 +26,19 @@ def run_demo(
     """Tokenizes ``video``, or the packaged clip, and writes ``contact_sheet.png`` and ``tokens/`` into ``output``.
 
     Returns the path of the sheet. An ``output`` that exists raises ``FileExistsError`` unless ``overwrite`` is set and
-    an earlier run made it; nothing is left behind where the work fails.
+    it is empty or an earlier run's; nothing is left behind where the work fails.
     """
     target = Path(output)
-    ours = target.is_dir() and {entry.name for entry in target.iterdir()} == {"contact_sheet.png", "tokens"}
-    if target.exists() and not (overwrite and ours):
-        why = "exists already; overwrite replaces it" if ours else "exists and is not a demo's output"
-        raise FileExistsError(f"{target}: {why}")
+
+    def check() -> None:
+        ours = rf"contact_sheet\.png|tokens/(?:{FILES})?"
+        check_directory(target, "a demo's output", "contact_sheet.png", ours, overwrite=overwrite, source=video or CLIP)
+
+    check()
     tokens = tokenize_video(video or CLIP, config, backend=backend)
     sheet = contact_sheet(video or CLIP, tokens, backend=backend)
     with fresh_directory(target) as fresh:
         write_picture(fresh / "contact_sheet.png", sheet, "PNG")
         tokens.save(fresh / "tokens")
+        check()
     return target / "contact_sheet.png"

@@ -60,6 +60,17 @@ class VideoCancelledError(VideoError, TimeoutError):
     """The work took longer than ``max_wall_seconds``."""
 
 
+class TargetError(FileExistsError):
+    """What has the name of an output stays; ``errno`` and ``filename`` are those, and the message says why."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
+class TargetExistsError(TargetError):
+    """What has the name of an output is what ``overwrite`` would replace."""
+
+
 class BackendUnavailableError(RuntimeError):
     """A backend that was asked for by name cannot be loaded; the message says why."""
 

@@ -70,26 +70,26 @@ def tokenize_frames(
     )
     facts: dict[str, Any]
     if isinstance(source, (str, os.PathLike)):
-        deadline = Deadline(source, limits)
-        info = ops.probe(source, limits=deadline.left(), backend=backend)
-        first, count = _range(info, config)
-        duration = float(info.times[first + count - 1] - info.times[first]) + 1.0 / info.fps
-        wanted = _number_of_frames(duration, target_fps, num_frames, max_frames or MAX_FRAMES)
-        frame_ids = first + spread(count, wanted)
-        height, width = canvas_size(info.height, info.width, patch=patch, max_pixels=max_pixels)
-        samples = ops.read_samples(
-            source,
-            frame_ids,
-            height,
-            width,
-            info=info,
-            threads=resolve_threads(threads),
-            motion_source="none",
-            pictures=Pictures.empty(len(frame_ids), height, width, predecessors=False),
-            progress=None if progress is None else lambda done: progress("read", done, len(frame_ids)),
-            limits=deadline.left(),
-            backend=backend,
-        )
+        with Deadline(source, limits) as deadline:
+            info = ops.probe(source, limits=deadline.left(), backend=backend)
+            first, count = _range(info, config)
+            duration = float(info.times[first + count - 1] - info.times[first]) + 1.0 / info.fps
+            wanted = _number_of_frames(duration, target_fps, num_frames, max_frames or MAX_FRAMES)
+            frame_ids = first + spread(count, wanted)
+            height, width = canvas_size(info.height, info.width, patch=patch, max_pixels=max_pixels)
+            samples = ops.read_samples(
+                source,
+                frame_ids,
+                height,
+                width,
+                info=info,
+                threads=resolve_threads(threads),
+                motion_source="none",
+                pictures=Pictures.empty(len(frame_ids), height, width, predecessors=False),
+                progress=None if progress is None else lambda done: progress("read", done, len(frame_ids)),
+                limits=deadline.left(),
+                backend=backend,
+            )
         frames = samples.frames
         facts = {
             "timestamps": info.times[frame_ids],

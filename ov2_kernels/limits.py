@@ -116,16 +116,30 @@ class Limits:
 
 
 class Deadline:
-    """When ``max_wall_seconds`` of a video are over."""
+    """When ``max_wall_seconds`` of a video are over.
+
+    In a ``with`` block of it, what a stage says that got what was :meth:`left` is said with the whole time.
+    """
 
     def __init__(self, path: str | os.PathLike[str], limits: Limits) -> None:
         self._path, self._limits = os.fspath(path), limits.limits
         self._end = time.monotonic() + limits.max_wall_seconds
 
+    def __enter__(self) -> Deadline:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, VideoCancelledError):
+            raise self._over() from error
+
     def check(self) -> None:
         """Raises :class:`VideoCancelledError` if they are."""
         if time.monotonic() > self._end:
-            raise VideoCancelledError(f"{self._path}: given up, for it took longer than max_wall_seconds")
+            raise self._over()
+
+    def _over(self) -> VideoCancelledError:
+        seconds = self._limits.max_wall_seconds
+        return VideoCancelledError(f"{self._path}: given up, for it took longer than max_wall_seconds = {seconds:.10g}")
 
     def left(self) -> Limits:
         """The limits for what is still to be done; raises as :meth:`check`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import time
@@ -14,6 +15,7 @@ from .bits import source_name
 from .choose import Chooser
 from .config import CodecConfig
 from .dispatch import resolve_threads
+from .errors import NotAVideoError
 from .limits import Deadline
 from .tokens import CodecTokens
 
@@ -72,9 +74,16 @@ def tokenize_video(
         watch.lap(stage)
         deadline.check()
 
-    info = ops.probe(path, limits=deadline.left(), backend=backend)
-    lap("probe")
-    choice = Chooser(path, info, config, threads, backend, device, progress, lap, deadline).choose()
+    with deadline:
+        try:
+            info = ops.probe(path, limits=deadline.left(), backend=backend)
+        except NotAVideoError as error:
+            if _is_image(path):
+                hint = "is an image, not a video: ov2_kernels.tokenize_image takes it"
+                raise NotAVideoError(f"{os.fsdecode(path)}: {hint}") from error
+            raise
+        lap("probe")
+        choice = Chooser(path, info, config, threads, backend, device, progress, lap, deadline).choose()
     samples, frame_ids = choice.samples, choice.frame_ids
     return CodecTokens(
         canvases=choice.canvases,
@@ -99,6 +108,14 @@ def tokenize_video(
         timings=watch.timings,
         video=os.fsdecode(path),
     )
+
+
+def _is_image(path: str | os.PathLike[str]) -> bool:
+    from .sources import evidence_of
+
+    with contextlib.suppress(Exception):  # in broken data Pillow meets whatever there is
+        return evidence_of(path) == "image"
+    return False
 
 
 def device_module() -> ModuleType:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .config import CodecConfig
 from .contact_sheet import contact_sheet
-from .fresh_files import fresh_file, write_picture
+from .fresh_files import check_file, fresh_file, write_picture
 from .mask_video import write_mask_video
 from .report import html_report
 from .trace import trace_tokens
@@ -27,25 +27,39 @@ def view_video(
 ) -> list[Path]:
     """Tokenizes ``video`` and writes what is asked for: an HTML ``page``, a contact sheet, a video of the kept blocks.
 
-    Returns the paths written. ``FileExistsError`` where one exists and ``overwrite`` is not set, before any work. Each
-    file appears whole or not at all. ``progress`` is called as by :func:`tokenize_video`, once for each of two reads.
+    Returns the paths written. Before any work, ``FileExistsError`` where one exists and ``overwrite`` is not set, or is
+    the video or no regular file; ``ValueError`` where two are the same, or ``png`` does not end in ``.png``. Each file
+    appears whole or not at all. ``progress`` is called as by :func:`tokenize_video`, and for a page or a mask video
+    once more, for a second read.
     """
     targets = {name: Path(path) for name, path in (("page", page), ("png", png), ("mask_video", mask_video)) if path}
-    for target in targets.values():
-        if target.is_dir() or (target.exists() and not overwrite):
-            raise FileExistsError(f"{target}: exists already; overwrite replaces it, unless it is a directory")
+    _check(targets, video, overwrite)
     tokens = tokenize_video(video, config, backend=backend, progress=progress)
     count = len(tokens.frame_ids)
     again = None if progress is None else lambda done: progress("look", done, count)
-    trace = trace_tokens(tokens, video, progress=again, backend=backend)
+    trace = None
+    if "page" in targets or "mask_video" in targets:
+        trace = trace_tokens(tokens, video, progress=again, backend=backend)
     if "page" in targets:
         text = html_report(tokens, video, trace=trace)
         with fresh_file(targets["page"]) as fresh:
             fresh.write_text(text, encoding="utf-8")
     if "png" in targets:
-        sheet = contact_sheet(video, tokens, backend=backend)
+        sheet = contact_sheet(video, tokens, samples=trace.samples if trace else None, backend=backend)
         with fresh_file(targets["png"]) as fresh:
             write_picture(fresh, sheet, "PNG")
-    if "mask_video" in targets:
+    if trace and "mask_video" in targets:
         write_mask_video(targets["mask_video"], tokens, trace)
     return list(targets.values())
+
+
+def _check(targets: dict[str, Path], video: str | os.PathLike[str], overwrite: bool) -> None:
+    """Raises where an output cannot be written, or would replace the video or another output."""
+    names: dict[str, str] = {}
+    for name, target in targets.items():
+        check_file(target, overwrite=overwrite, source=video)
+        other = names.setdefault(os.path.realpath(target), name)
+        if other != name:
+            raise ValueError(f"{other} and {name} must be different files, both are {target}")
+    if "png" in targets and targets["png"].suffix.lower() != ".png":
+        raise ValueError(f"{targets['png']}: a contact sheet is a PNG, so its name must end in .png")

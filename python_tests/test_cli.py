@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -57,6 +60,78 @@ def test_an_existing_directory_needs_overwrite(clip_path, tmp_path, capsys):
     assert cli.main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert cli.main([*command, "--overwrite"]) == 0
+
+
+def test_what_is_no_asset_directory_is_said_at_once(clip_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ov2_kernels.video.tokenize_video", None)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip.mp4").touch()
+    for flags in ([], ["--overwrite"]):
+        assert cli.main(["tokenize", str(clip_path("h264_bframes")), "-o", str(tmp_path / "videos"), *flags]) == 1
+        said = capsys.readouterr().err
+        assert "videos: holds clip.mp4, so it is not an asset directory and not replaced" in said
+        assert "overwrite" not in said
+        assert "Errno" not in said
+
+
+def test_what_holds_other_files_is_not_replaced(clip_path, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["tokenize", str(clip_path("h264_bframes")), "-o", str(out), *SMALL]) == 0
+    clip = out / "clip.mp4"
+    clip.write_bytes(clip_path("h264_bframes").read_bytes())
+    assert cli.main(["tokenize", str(clip), "-o", str(out), *SMALL, "--overwrite"]) == 1
+    assert "out: holds clip.mp4, so" in capsys.readouterr().err
+    assert clip.exists()
+    clip = clip.rename(out / "canvas_000.png")
+    assert cli.main(["tokenize", str(clip), "-o", str(out), *SMALL, "--overwrite"]) == 1
+    assert "out: holds the input" in capsys.readouterr().err
+    assert clip.exists()
+
+
+def test_a_demo_with_other_files_inside_is_not_replaced(clip_path, tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(out)]) == 0
+    (out / "tokens" / "thesis.txt").touch()
+    assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(out), "--overwrite"]) == 1
+    assert "holds tokens/thesis.txt, so it is not a demo's output" in capsys.readouterr().err
+    (out / "tokens" / "thesis.txt").unlink()
+    assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(out)]) == 1
+    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+
+
+def test_overwriting_needs_names_that_differ(clip_path, tmp_path, capsys):
+    twins = [tmp_path / name / "x.mp4" for name in "ab"]
+    for twin in twins:
+        twin.parent.mkdir()
+        twin.write_bytes(clip_path("h264_bframes").read_bytes())
+    command = ["tokenize", *map(str, twins), "-o", str(tmp_path / "out"), *SMALL]
+    assert cli.main(command) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["x", "x-2"]
+    assert cli.main([*command, "--overwrite"]) == 2
+    assert f"{twins[0]} and {twins[1]} have the same name" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["tokenize", "--help"])
+    assert "DIR/<name>-2" in capsys.readouterr().out
+
+
+def test_names_that_are_not_utf8(clip_path, tmp_path):
+    clip = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    clip.write_bytes(clip_path("h264_bframes").read_bytes())
+    command = [sys.executable, "-m", "ov2_kernels"]
+    how = {"capture_output": True, "cwd": tmp_path, "env": {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}}
+    for words in (["tokenize", clip, "-o", "out", *SMALL], ["probe", clip], ["view", clip, "-o", "out.html", *SMALL]):
+        done = subprocess.run([*command, *words], **how)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert "<title>caf?.mp4" in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_an_image_is_sent_elsewhere(tmp_path, capsys):
+    path = tmp_path / "p.png"
+    Image.new("RGB", (64, 48)).save(path)
+    for backend in ("native", "reference"):
+        assert cli.main(["tokenize", str(path), "-o", str(tmp_path / "out"), "--backend", backend]) == 1
+        said = capsys.readouterr().err
+        assert said == f"ov2-kernels: {path}: is an image, not a video: ov2_kernels.tokenize_image takes it\n"
 
 
 def test_every_setting_is_a_flag(capsys):
@@ -120,6 +195,7 @@ def test_demo(tmp_path, capsys):
 def test_demo_of_a_clip_of_yours(clip_path, tmp_path, capsys):
     assert cli.main(["demo", str(clip_path("mjpeg")), "-o", str(tmp_path / "demo")]) == 0
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").touch()
     assert cli.main(["demo", "-o", str(tmp_path / "taken"), "--overwrite"]) == 1
     assert "is not a demo's output" in capsys.readouterr().err
 
@@ -147,6 +223,34 @@ def test_ctrl_c_is_status_130(monkeypatch, capsys):
     monkeypatch.setattr("ov2_kernels.video.tokenize_video", interrupted)
     assert cli.main(["tokenize", "x.mp4", "-o", "d"]) == 130
     assert capsys.readouterr().err == "ov2-kernels: interrupted\n"
+
+
+TERMINATED = """
+import os, signal, sys
+from ov2_kernels import assets, cli
+write = assets._write_canvas
+def stop(path, canvas):
+    write(path, canvas)
+    os.kill(os.getpid(), signal.SIGTERM)
+assets._write_canvas = stop
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_terminated_run_leaves_nothing(clip_path, tmp_path):
+    words = ["tokenize", str(clip_path("h264_bframes")), "-o", "out", *SMALL]
+    done = subprocess.run([sys.executable, "-c", TERMINATED, *words], cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stdout) == (143, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_leaves_signals_as_they_were(clip_path):
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["probe", str(clip_path("h264_bframes"))]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+    thread = threading.Thread(target=cli.main, args=(["probe", str(clip_path("h264_bframes"))],))
+    thread.start()
+    thread.join()
 
 
 def test_a_bar_on_a_terminal(real_clip, tmp_path, monkeypatch, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from ov2_kernels import CodecConfig, tokenize_video
 from ov2_kernels.cli import main
 from ov2_kernels.demo import run_demo
+from ov2_kernels.fresh_files import fresh_directory, fresh_file
 from ov2_kernels.integrations.cache import TokenCache
 from ov2_kernels.integrations.codec_video_prep import main as preinfer
 from ov2_kernels.view import view_video
@@ -91,6 +93,66 @@ def test_what_was_there_stays(clip_path, tmp_path):
             with pytest.raises(OSError, match="File too large"):
                 write()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+#: what overwriting leaves alone, and how a test makes it
+OTHERS: dict[str, Callable[[Path], object]] = {
+    "fifo": os.mkfifo,
+    "link": lambda path: path.symlink_to(path.with_name("real")),
+}
+
+
+@pytest.mark.parametrize(
+    ("fresh", "make"),
+    [
+        *((fresh_file, make) for make in (*OTHERS.values(), Path.mkdir)),
+        *((fresh_directory, make) for make in (*OTHERS.values(), Path.touch)),
+    ],
+)
+def test_only_like_is_replaced_by_like(fresh, make, tmp_path):
+    target = tmp_path / "out"
+    make(target)
+    before = target.lstat()
+    with pytest.raises(FileExistsError, match="not replaced"), fresh(target):
+        pytest.fail("this is told before any work")
+    assert target.lstat() == before
+    assert tree(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("output", ["page", "png", "mask_video"])
+def test_views_replace_regular_files_alone(output, kind, clip_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("ov2_kernels.view.tokenize_video", None)
+    OTHERS[kind](tmp_path / "out.png")
+    with pytest.raises(FileExistsError, match="not replaced"):
+        view_video(clip_path("h264_bframes"), SMALL, **{output: tmp_path / "out.png"}, overwrite=True)
+
+
+def test_a_link_to_an_asset_directory_stays(clip_path, tmp_path):
+    tokens = tokenize_video(clip_path("h264_bframes"), SMALL)
+    tokens.save(tmp_path / "real")
+    (tmp_path / "link").symlink_to("real")
+    before = tree(tmp_path)
+    with pytest.raises(FileExistsError, match=r"link: is a symbolic link, .*; name what it leads to"):
+        tokens.save(tmp_path / "link", overwrite=True)
+    assert tree(tmp_path) == before
+
+
+def test_what_cannot_be_brought_back_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    rename = Path.rename
+
+    def broken(self, target):
+        if Path(target).name == "out":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(OSError, match="Input/output error"), fresh_directory(tmp_path / "out"):
+        pass
+    (kept,) = tmp_path.iterdir()
+    assert tree(kept) == ["old"]
 
 
 @pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a directory that not even root may write")

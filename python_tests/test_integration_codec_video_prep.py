@@ -140,6 +140,18 @@ def test_a_failure_says_why_and_leaves_nothing(tmp_path, program, clip_path):
         assert [p.name for p in tmp_path.iterdir()] == ["broken.mp4"]
 
 
+def test_a_directory_of_cv_preinfer_is_replaced_and_no_other(clip_path, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("canvas_000.jpg", "src_patch_position.npy", "frame_ids.npy", "meta.json", "sampled_masked_sbs.mp4"):
+        (out / name).touch()
+    assert main(command(clip_path("h264_bframes"), out, 16)) == 0
+    assert not (out / "sampled_masked_sbs.mp4").exists()
+    (out / "thesis.txt").touch()
+    assert main(command(clip_path("h264_bframes"), out, 16)) == 1
+    assert "holds thesis.txt, so it is not an asset directory" in capsys.readouterr().err
+
+
 TERMINATED_WHILE_WRITING = """
 import os, signal, sys
 from ov2_kernels import assets

@@ -13,10 +13,12 @@ import zlib
 import av
 import numpy as np
 import pytest
-from ov2_kernels import CodecTokens, cli, ops, tokenize, tokenize_video
+from ov2_kernels import CodecConfig, CodecTokens, cli, ops, tokenize, tokenize_video
+from ov2_kernels.contact_sheet import contact_sheet
 from ov2_kernels.report import html_report, picture_kinds
 from ov2_kernels.report.pictures import jpegs_within
 from ov2_kernels.trace import trace_tokens
+from ov2_kernels.view import view_video
 from PIL import Image
 
 SMALL = {"target_canvas": 8, "group_size": 16, "min_samples": 1, "min_group_frames": 4, "max_pixels": 20000}
@@ -156,6 +158,55 @@ def test_view_writes_a_page_a_sheet_and_a_video(tokens, clip_path, tmp_path, cap
     assert cli.main(command) == 1
     assert "exists already" in capsys.readouterr().err
     assert cli.main([*command, "--overwrite"]) == 0
+
+
+def test_neither_the_video_nor_another_output_is_replaced(clip_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ov2_kernels.view.tokenize_video", None)
+    clip = tmp_path / "clip.png"
+    clip.write_bytes(clip_path("h264_bframes").read_bytes())
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "link.png").symlink_to(clip)
+    for flag in ("-o", "--png", "--mask-video"):
+        for path in (clip, tmp_path / "link" / "clip.png", tmp_path / "link.png"):
+            assert cli.main(["view", str(clip), *FLAGS, flag, str(path), "--overwrite"]) == 1
+            assert "is the input" in capsys.readouterr().err
+    same = ["-o", str(tmp_path / "x.png"), "--png", str(tmp_path / "link" / "x.png")]
+    assert cli.main(["view", str(clip), *FLAGS, *same]) == 1
+    assert "page and png must be different files" in capsys.readouterr().err
+    assert clip.read_bytes() == clip_path("h264_bframes").read_bytes()
+
+
+def test_a_sheet_is_a_png(clip_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ov2_kernels.view.tokenize_video", None)
+    assert cli.main(["view", str(clip_path("h264_bframes")), "--png", str(tmp_path / "v.jpg")]) == 1
+    assert "its name must end in .png" in capsys.readouterr().err
+
+
+def test_an_existing_page_is_said_in_words_of_the_command(clip_path, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    page.touch()
+    assert cli.main(["view", str(clip_path("h264_bframes")), "-o", str(page)]) == 1
+    assert capsys.readouterr().err == f"ov2-kernels: {page}: exists already; --overwrite replaces it\n"
+
+
+def test_only_what_needs_the_trace_traces(clip_path, tmp_path, monkeypatch):
+    clip = clip_path("h264_bframes")
+    view_video(clip, CodecConfig(**SMALL), png=tmp_path / "both.png", page=tmp_path / "page.html")
+    monkeypatch.setattr("ov2_kernels.view.trace_tokens", None)
+    view_video(clip, CodecConfig(**SMALL), png=tmp_path / "alone.png")
+    assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "both.png").read_bytes()
+
+
+def test_a_sheet_takes_samples_that_were_read(tokens, monkeypatch):
+    read = contact_sheet(tokens.video, tokens)
+    samples = trace_tokens(tokens).samples
+    monkeypatch.setattr("ov2_kernels.ops.read_samples", None)
+    assert contact_sheet(tokens.video, tokens, samples=samples) == read
+
+
+def test_a_page_of_a_video_whose_name_is_not_utf8(tokens):
+    page = html_report(dataclasses.replace(tokens, video="caf\udce9.mp4"), tokens.video)
+    assert "<title>caf?.mp4" in page.encode().decode()
 
 
 def test_a_mask_video_shows_frames_at_their_times_and_dims_what_is_not_kept(tokens, clip_path, tmp_path):

@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import math
-import signal
 import sys
 import warnings
 from collections.abc import Collection, Sequence
@@ -22,6 +21,7 @@ from ..checks import check_integer, check_number
 from ..config import CodecConfig
 from ..flags import flag_options
 from ..limits import Limits
+from ..termination import ends_at_sigterm
 
 if TYPE_CHECKING:
     from ..video import Progress
@@ -159,8 +159,9 @@ class PreinferResult:
 def run_preinfer(*args: Any, **flags: Any) -> PreinferResult:
     """Tokenizes ``video`` and writes ``out_dir``; the other flags are those of :class:`PreinferConfig`.
 
-    A directory that exists is replaced if it is empty or an asset directory; else ``FileExistsError``. It appears
-    whole or not at all. Flags that change nothing here are named in one warning.
+    A directory that exists is replaced if it is empty, or an asset directory, also of ``cv-preinfer``, that holds
+    nothing else; otherwise ``FileExistsError``. It appears whole or not at all. Flags that change nothing here are
+    named in one warning.
     """
     config = PreinferConfig(*args, **flags)
     ignored = config.ignored(config.changed())
@@ -170,11 +171,12 @@ def run_preinfer(*args: Any, **flags: Any) -> PreinferResult:
 
 
 def _preinfer(config: PreinferConfig, progress: Progress | None = None) -> PreinferResult:
-    from ..assets import save_assets
+    from ..assets import check_assets_target, save_assets
     from ..video import tokenize_video
 
-    target = Path(config.out_dir)
-    tokens = tokenize_video(config.video, config.codec_config(), progress=progress)
+    target, settings = Path(config.out_dir), config.codec_config()
+    check_assets_target(target, overwrite=True, source=config.video)
+    tokens = tokenize_video(config.video, settings, progress=progress)
     summary = save_assets(tokens, target, format=config.canvas_format, overwrite=True)
     return PreinferResult(str(target), str(target / "meta.json"), summary["canvas_files"], summary)
 
@@ -198,17 +200,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _terminate(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off what the first has cleared up
-    sys.exit(143)
-
-
+@ends_at_sigterm()
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``ov2-preinfer``; the exit status is 0, or not 0 and then a line on stderr says why."""
+    """Runs ``ov2-preinfer``; the exit status is 0, or not 0, and then a line on stderr says why; 143 at SIGTERM."""
     flags = vars(_parser().parse_args(argv))
     if flags.pop("no_avoid_keyframes"):
         flags["avoid_keyframes"] = False
-    signal.signal(signal.SIGTERM, _terminate)
     from ..progress import ProgressBar
 
     try:

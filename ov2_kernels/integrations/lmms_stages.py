@@ -48,26 +48,26 @@ class Result:
 
 def tokenize(path: str | os.PathLike[str], config: CodecConfig) -> Result:
     """Tokenizes a video."""
-    deadline = Deadline(path, config.limits)
-    info = ops.probe(path, limits=deadline.left())
-    first, count = frame_range(info, config.start_time, config.end_time)
-    wanted = config.num_sampled_frames(info.duration)
-    frame_ids = first + spread(count, wanted)
-    edges = ops.partition_groups(
-        info,
-        frame_ids,
-        first,
-        partition={"uniform": "uniform", "bitcost": "energy"}[config.gop_mode],
-        max_groups=config.target_canvas // config.images_per_group,
-        group_size=config.group_size,
-        min_group_frames=config.min_group_frames,
-        max_group_frames=config.max_group_frames,
-    )
-    height, width = canvas_size(info.height, info.width, config.block_px, config.max_pixels)
-    motion_source = "none" if config.score_mode == "framediff" else "auto"
-    samples = ops.read_samples(
-        path, frame_ids, height, width, info=info, motion_source=motion_source, limits=deadline.left()
-    )
+    with Deadline(path, config.limits) as deadline:
+        info = ops.probe(path, limits=deadline.left())
+        first, count = frame_range(info, config.start_time, config.end_time)
+        wanted = config.num_sampled_frames(info.duration)
+        frame_ids = first + spread(count, wanted)
+        edges = ops.partition_groups(
+            info,
+            frame_ids,
+            first,
+            partition={"uniform": "uniform", "bitcost": "energy"}[config.gop_mode],
+            max_groups=config.target_canvas // config.images_per_group,
+            group_size=config.group_size,
+            min_group_frames=config.min_group_frames,
+            max_group_frames=config.max_group_frames,
+        )
+        height, width = canvas_size(info.height, info.width, config.block_px, config.max_pixels)
+        motion_source = "none" if config.score_mode == "framediff" else "auto"
+        samples = ops.read_samples(
+            path, frame_ids, height, width, info=info, motion_source=motion_source, limits=deadline.left()
+        )
     selected, group_ids = select(score(samples, edges, config), edges, config.images_per_group - 1)
     canvases, positions = ops.pack_canvases(samples.frames, selected, frame_ids, patch=config.patch)
     times = info.pts[frame_ids[edges[:-1]]] * float(info.time_base)

@@ -57,7 +57,8 @@ def html_report(
 
 def _page(data: dict[str, Any], video: str) -> str:
     parts = {
-        "title": html.escape(Path(video).name or "tokens"),
+        # A file's name need not be UTF-8.
+        "title": html.escape(Path(video).name.encode(errors="replace").decode() or "tokens"),
         "version": __version__,
         "style": (_PARTS / "page.css").read_text(encoding="utf-8"),
         "script": (_PARTS / "page.js").read_text(encoding="utf-8"),
