@@ -84,6 +84,8 @@ def test_a_page_holds_the_numbers_and_the_pictures(tokens):
     np.testing.assert_array_equal(unpack(data["bits"], "<u4"), trace.bits.ravel() // 256)
     assert unpack(data["scores"], "<u2").max() == trace.scores.max() // 3 // 256
     np.testing.assert_array_equal(unpack(data["bars"], "<u4"), trace.info.size)
+    times = unpack(data["barTimes"], "<u4").cumsum() / 10_000
+    np.testing.assert_allclose(times, trace.info.times, rtol=0, atol=0.0001)
     assert len(data["canvases"]) == len(tokens.canvases)
     assert len(data["pictures"]) == len(tokens.frame_ids)
     for picture, canvas in zip(data["canvases"], tokens.canvases, strict=True):
@@ -140,6 +142,24 @@ def test_warnings_and_facts(clip_path):
     assert any("material for" in text for text in data["warnings"])
     data = page_data(tokenize_video(clip_path("h264_raw_cut"), **SMALL).to_html())
     assert any("for each stands a picture near it" in text for text in data["warnings"])
+
+
+def test_samples_of_a_part_are_as_far_apart_as_they_are(clip_path):
+    clip = clip_path("h264_bframes")
+    for bounds, samples in [({"start_time": 0.2, "end_time": 0.6}, None), ({"end_time": 0.0}, 1)]:
+        tokens = tokenize_video(clip, **SMALL, **bounds)
+        expected = f"every {np.diff(tokens.timestamps).mean():.2f} s" if samples is None else "at 0.00 s"
+        told = next(line for line in page_data(tokens.to_html())["summary"] if line[0] == "samples")
+        assert told == ["samples", f"{len(tokens.frame_ids)}", expected]
+
+
+def test_bars_of_a_long_video_begin_at_the_times_of_their_first_frames(clip_path, monkeypatch):
+    monkeypatch.setattr("ov2_kernels.report._MOST_BARS", 8)
+    tokens = tokenize_video(clip_path("h264_variable_rate"), **SMALL)
+    data = page_data(tokens.to_html())
+    assert data["framesPerBar"] == 4
+    times = unpack(data["barTimes"], "<u4").cumsum() / 10_000
+    np.testing.assert_allclose(times, ops.probe(tokens.video).times[::4], rtol=0, atol=0.0001)
 
 
 def test_view_writes_a_page_a_sheet_and_a_video(tokens, clip_path, tmp_path, capsys):

@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from ov2_kernels import tokenize_video
+from ov2_kernels import ops, tokenize_video
 from ov2_kernels.trace import trace_tokens
 
 SETTINGS = {"target_canvas": 8, "group_size": 16, "min_group_frames": 4, "max_pixels": 20000}
@@ -46,10 +46,10 @@ def browser():
 def open_page(browser, tokens, tmp_path):
     """Opens the page in a window of a kind; after the test, nothing may have been complained of or fetched."""
     path = tmp_path / "report.html"
-    path.write_text(tokens.to_html(), encoding="utf-8")
     complaints, contexts = [], []
 
-    def open_(width=1280, height=900, scheme="light", **options):
+    def open_(width=1280, height=900, scheme="light", shown=tokens, **options):
+        path.write_text(shown.to_html(), encoding="utf-8")
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, **options
         )
@@ -75,16 +75,21 @@ def block_center(page, which, tokens, block):
     return {"x": (block % wb + 0.5) * area["width"] / wb, "y": (block // wb + 0.5) * area["height"] / hb}
 
 
-def is_marked(page, which, tokens, block):
-    """Whether the pixels in the middle of the block's upper edge are those of the mark."""
-    hb, wb = (n // 2 for n in tokens.grid)
-    red, green, blue, _ = page.evaluate(
+def pixel(page, which, x, y):
+    """Red, green and blue at a place of a canvas, in shares of its width and height."""
+    return page.evaluate(
         """([id, x, y]) => { const c = document.getElementById(id);
             const copy = new OffscreenCanvas(c.width, c.height).getContext("2d", { willReadFrequently: true });
             copy.drawImage(c, 0, 0);
-            return Array.from(copy.getImageData(x * c.width, y * c.height, 1, 1).data); }""",
-        [which, (block % wb + 0.5) / wb, (block // wb) / hb],
+            return Array.from(copy.getImageData(x * c.width, y * c.height, 1, 1).data.slice(0, 3)); }""",
+        [which, x, y],
     )
+
+
+def is_marked(page, which, tokens, block):
+    """Whether the pixels in the middle of the block's upper edge are those of the mark."""
+    hb, wb = (n // 2 for n in tokens.grid)
+    red, green, blue = pixel(page, which, (block % wb + 0.5) / wb, (block // wb) / hb)
     return red > 200 and green > 170 and blue < 140
 
 
@@ -187,6 +192,26 @@ def test_scrubber_timeline_and_keys(open_page, tokens):
     page.wait_for_timeout(500)
     page.keyboard.press("Space")
     assert "sample 1 of" not in text(page, "frame-about"), "it played"
+
+
+def test_the_timeline_of_a_variable_rate_tells_the_times_of_the_stream(open_page, clip_path):
+    tokens = tokenize_video(clip_path("h264_variable_rate"), **SETTINGS)
+    info = ops.probe(tokens.video)
+    page = open_page(shown=tokens)
+    width = page.locator("#timeline").bounding_box()["width"]
+
+    def place(seconds):
+        return {"x": seconds / info.duration * width, "y": 20}
+
+    middles = (info.times + np.append(info.times[1:], info.duration)) / 2
+    for frame in (3, 12, 13, 25):
+        page.locator("#timeline").hover(position=place(middles[frame]))
+        assert text(page, "readout").startswith(f"{info.times[frame]:.2f} s, frame {frame}: {info.size[frame]:,} bytes")
+    for sample in range(1, len(tokens.frame_ids), 7):
+        page.locator("#timeline").click(position=place(tokens.timestamps[sample] + 0.001))
+        assert f"sample {sample + 1} of" in text(page, "frame-about")
+        mark = pixel(page, "timeline", tokens.timestamps[sample] / info.duration, 0.01)
+        assert max(mark) < 60, "the dark mark stands at the sample's time"
 
 
 def test_layers_and_themes(open_page, tokens):

@@ -90,6 +90,9 @@ def _facts(tokens: CodecTokens, trace: Trace) -> dict[str, Any]:
 def _summary(tokens: CodecTokens, info: VideoInfo, blocks: int) -> list[tuple[str, str, str]]:
     dense = info.frames * blocks
     whole = int((tokens.canvas_kinds == "I").sum())
+    first, last = tokens.timestamps[[0, -1]]
+    samples = len(tokens.frame_ids)
+    apart = f"every {(last - first) / (samples - 1):.2f} s" if samples > 1 else f"at {first:.2f} s"
     return [
         ("tokens", f"{tokens.num_tokens:,}", f"{100 * tokens.num_tokens / dense:.1f} % of every frame whole"),
         ("every frame whole", f"{dense:,}", f"{info.frames:,} frames of {blocks} tokens"),
@@ -98,7 +101,7 @@ def _summary(tokens: CodecTokens, info: VideoInfo, blocks: int) -> list[tuple[st
             f"{len(tokens.canvases)}",
             f"{whole} whole frames, {len(tokens.canvases) - whole} collages",
         ),
-        ("samples", f"{len(tokens.frame_ids):,}", f"every {info.duration / max(1, len(tokens.frame_ids)):.2f} s"),
+        ("samples", f"{samples:,}", apart),
         ("video", _bytes(int(info.size.sum())), f"{_clock(info.duration)} of {info.codec}"),
         ("time", f"{tokens.timings.get('total', 0.0):.2f} s", "to tokenize"),
     ]
@@ -168,9 +171,10 @@ def _arrays(tokens: CodecTokens, trace: Trace) -> dict[str, Any]:
     bars, types, per_bar = _timeline(info)
     return {
         "bars": _base64(bars, "<u4"),
+        # From each bar's first frame to the next one's, in ten-thousandths of a second.
+        "barTimes": _base64(np.diff(np.rint(10_000 * info.times[::per_bar]), prepend=0), "<u4"),
         "barTypes": types,
         "framesPerBar": per_bar,
-        "frames": info.frames,
         "sampleFrames": tokens.frame_ids.tolist(),
         "sampleTimes": np.round(tokens.timestamps, 4).tolist(),
         "sampleTypes": b"".join(samples.pict_types.tolist()).decode(),

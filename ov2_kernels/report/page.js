@@ -26,6 +26,8 @@
   const [rows, columns] = data.grid;
   const blocks = rows * columns;
   const bars = await unpack(data.bars, Uint32Array);
+  let ticks = 0;
+  const barTimes = Float64Array.from(await unpack(data.barTimes, Uint32Array), (more) => (ticks += more) / 10000);
   const selected = await unpack(data.selected, Uint32Array);
   const energies = {
     motion: await unpack(data.motion, Uint16Array),
@@ -228,15 +230,15 @@
     const floor = height - axis - lane - share;
     const most = Math.sqrt(Math.max(1, ...[...bars.keys()].map((i) => bars[i])));
     const paints = { I: ink("--key"), P: ink("--p"), B: ink("--b") };
-    const xOf = (frame) => (frame / data.frames) * width;
+    const xOf = (seconds) => (seconds / data.duration) * width;
     // One column of pixels shows the largest packet of each kind in it, keyframes first.
-    const bar = Math.max(1, width / bars.length - 0.4);
     for (const kind of "IPB") {
       pen.fillStyle = paints[kind];
       const columnsDrawn = new Float32Array(Math.ceil(width) + 1);
       for (let i = 0; i < bars.length; i += 1) {
         if (data.barTypes[i] !== kind) continue;
-        const x = xOf(i * data.framesPerBar);
+        const x = xOf(barTimes[i]);
+        const bar = Math.max(1, xOf(barTimes[i + 1] ?? data.duration) - x - 0.4);
         const h = ((floor - 4) * Math.sqrt(bars[i])) / most;
         const column = Math.floor(x);
         if (bar <= 1 && h <= columnsDrawn[column]) continue;
@@ -245,10 +247,10 @@
       }
     }
     // Groups, and the samples as high as what is kept of them.
-    const frameOf = (s) => (s < samples ? data.sampleFrames[s] : data.frames);
+    const timeOf = (s) => data.sampleTimes[s] ?? data.duration;
     for (let g = 0; g + 1 < data.groupEdges.length; g += 1) {
-      const from = g === 0 ? 0 : xOf(frameOf(data.groupEdges[g]));
-      const to = xOf(frameOf(data.groupEdges[g + 1]));
+      const from = g === 0 ? 0 : xOf(timeOf(data.groupEdges[g]));
+      const to = xOf(timeOf(data.groupEdges[g + 1]));
       pen.fillStyle = ink(g % 2 ? "--line" : "--back");
       pen.fillRect(from, floor, to - from, lane);
       if (g > 0) {
@@ -263,18 +265,18 @@
     pen.fillStyle = ink("--sample");
     for (let s = 0; s < samples; s += 1) {
       const h = 3 + ((share - 5) * keptOf[s]) / blocks;
-      pen.fillRect(xOf(data.sampleFrames[s]), floor + lane + share - h, Math.max(1, Math.min(3, width / samples - 0.6)), h);
+      pen.fillRect(xOf(data.sampleTimes[s]), floor + lane + share - h, Math.max(1, Math.min(3, width / samples - 0.6)), h);
     }
     // The axis: at most one label in 70 pixels, at round numbers of seconds.
     const step = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600].find((s) => (s / data.duration) * width > 70) || 7200;
     pen.fillStyle = ink("--quiet");
     for (let s = 0; s <= data.duration; s += step) {
-      const x = (s / data.duration) * width;
+      const x = xOf(s);
       pen.textAlign = x < 12 ? "left" : x > width - 24 ? "right" : "center";
       const text = step < 60 ? `${Number(s.toFixed(1))} s` : `${Math.floor(s / 60)}:${String(Math.round(s % 60)).padStart(2, "0")}`;
       pen.fillText(text, x, height - 4);
     }
-    const x = xOf(data.sampleFrames[state.sample]);
+    const x = xOf(data.sampleTimes[state.sample]);
     pen.fillStyle = ink("--ink");
     pen.fillRect(x - 1, 0, 2, height - axis);
     node.setAttribute("aria-valuemax", String(samples - 1));
@@ -316,12 +318,10 @@
 
   const nearest = (event) => {
     const area = $("timeline").getBoundingClientRect();
-    const frame = clamp((event.clientX - area.left) / area.width, 0, 1) * data.frames;
-    let best = 0;
-    data.sampleFrames.forEach((f, s) => {
-      if (Math.abs(f - frame) < Math.abs(data.sampleFrames[best] - frame)) best = s;
-    });
-    return [best, clamp(Math.floor(frame / data.framesPerBar), 0, bars.length - 1)];
+    const time = clamp((event.clientX - area.left) / area.width, 0, 1) * data.duration;
+    const away = (s) => Math.abs(data.sampleTimes[s] - time);
+    const best = data.sampleTimes.reduce((b, _, s) => (away(s) < away(b) ? s : b), 0);
+    return [best, barTimes.findLastIndex((t) => t <= time)];
   };
   let dragging = false;
   $("timeline").addEventListener("pointerdown", (event) => {
@@ -335,9 +335,8 @@
     const [sample, at] = nearest(event);
     if (dragging) chooseSample(sample);
     const name = { I: "keyframe", P: "predicted from earlier", B: "from both sides" }[data.barTypes[at]];
-    const frame = at * data.framesPerBar;
-    const what = data.framesPerBar > 1 ? `largest of ${data.framesPerBar} packets` : `frame ${number(frame)}`;
-    $("readout").textContent = `${((frame / data.frames) * data.duration).toFixed(2)} s, ${what}: ${number(bars[at])} bytes, ${name}`;
+    const what = data.framesPerBar > 1 ? `largest of ${data.framesPerBar} packets` : `frame ${number(at)}`;
+    $("readout").textContent = `${barTimes[at].toFixed(2)} s, ${what}: ${number(bars[at])} bytes, ${name}`;
   });
 
   // --- keys and buttons ----------------------------------------------------------------------------------------
