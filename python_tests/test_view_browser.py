@@ -214,6 +214,17 @@ def test_the_timeline_of_a_variable_rate_tells_the_times_of_the_stream(open_page
         assert max(mark) < 60, "the dark mark stands at the sample's time"
 
 
+def test_brackets_typed_with_altgr(open_page, tokens):
+    page = open_page()
+    shown = text(page, "canvas-about")
+    press = """(altgr) => document.body.dispatchEvent(new KeyboardEvent("keydown",
+        { key: "]", ctrlKey: true, altKey: true, modifierAltGraph: altgr, bubbles: true }))"""
+    page.evaluate(press, False)
+    assert text(page, "canvas-about") == shown, "Ctrl and Alt alone are the browser's"
+    page.evaluate(press, True)
+    assert int(text(page, "canvas-about").split()[0]) == int(shown.split()[0]) + 1
+
+
 def test_layers_and_themes(open_page, tokens):
     page = open_page()
     page.locator("#sample-on").click()

@@ -371,7 +371,9 @@
     play(!playing);
   };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
+    // Many layouts write brackets with AltGr, which some systems report as Ctrl and Alt.
+    const chord = event.metaKey || ((event.ctrlKey || event.altKey) && !event.getModifierState("AltGraph"));
+    if (chord || ["SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
     const on = ["canvas", "frame"].includes(event.target.id);
     const deeds = {
       "[": () => chooseCanvas(state.canvas - 1),
