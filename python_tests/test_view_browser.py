@@ -10,6 +10,8 @@ import pytest
 from ov2_kernels import ops, tokenize_video
 from ov2_kernels.trace import trace_tokens
 
+from clips import encode
+
 SETTINGS = {"target_canvas": 8, "group_size": 16, "min_group_frames": 4, "max_pixels": 20000}
 
 
@@ -223,6 +225,17 @@ def test_brackets_typed_with_altgr(open_page, tokens):
     assert text(page, "canvas-about") == shown, "Ctrl and Alt alone are the browser's"
     page.evaluate(press, True)
     assert int(text(page, "canvas-about").split()[0]) == int(shown.split()[0]) + 1
+
+
+def test_frames_of_very_many_blocks(open_page, tmp_path):
+    frames = np.zeros((2, 1088, 1920, 3), np.uint8)
+    clip = encode(tmp_path / "large.mp4", list(frames), options={"preset": "ultrafast"})
+    settings = {"target_canvas": 1, "images_per_group": 1, "group_size": 2, "min_group_frames": 1}
+    tokens = tokenize_video(clip, **settings, patch=2, max_pixels=2**21)
+    page = open_page(shown=tokens)
+    assert "kept whole" in text(page, "about")
+    page.locator("#layer").select_option("scores")
+    assert text(page, "canvas-about").startswith("1 of 1, group 1: I-canvas, a whole frame; 0.00 s")
 
 
 def test_layers_and_themes(open_page, tokens):

@@ -15,6 +15,7 @@
     return node;
   };
   const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
+  const largest = (values) => values.reduce((a, b) => Math.max(a, b), 1);
   const number = (x) => Math.round(x).toLocaleString("en-US");
   // light-dark() is only resolved where it is used as a colour.
   const probe = make("i", "", document.body, { hidden: "" });
@@ -151,10 +152,10 @@
     });
     const group = data.canvasGroup[shown];
     const kind = data.canvasKind[shown] === "I" ? "I-canvas, a whole frame" : "P-canvas, a collage";
-    const sources = new Set();
-    for (let b = 0; b < blocks; b += 1) sources.add(Math.floor(selected[shown * blocks + b] / blocks));
-    const times = [...sources].map((s) => data.sampleTimes[s]);
-    const span = times.length > 1 ? `${times.length} frames from ${Math.min(...times).toFixed(2)} to ${Math.max(...times).toFixed(2)} s` : `${times[0].toFixed(2)} s`;
+    const sources = selected.slice(shown * blocks, (shown + 1) * blocks).map((s) => Math.floor(s / blocks)).sort();
+    const count = new Set(sources).size;
+    const [from, to] = [sources[0], sources[blocks - 1]].map((s) => data.sampleTimes[s].toFixed(2));
+    const span = count > 1 ? `${count} frames from ${from} to ${to} s` : `${from} s`;
     $("canvas-about").textContent = `${shown + 1} of ${canvases}, group ${group + 1}: ${kind}; ${span}`;
     document.querySelectorAll("#groups button").forEach((b) => b.setAttribute("aria-current", String(Number(b.dataset.canvas) === shown)));
   };
@@ -171,7 +172,7 @@
         for (let b = 0; b < blocks; b += 1) if (place[base + b] < 0) pen.fillRect(...box(node, b));
       } else if (energies[state.layer]) {
         const values = energies[state.layer].subarray(base, base + blocks);
-        const most = Math.max(1, ...values);
+        const most = largest(values);
         pen.fillStyle = "rgba(10,12,16,.6)";
         pen.fillRect(0, 0, node.width, node.height);
         values.forEach((value, b) => {
@@ -207,7 +208,7 @@
     for (const [name, , text] of METERS) {
       const inFrame = energies[name].subarray(base, base + blocks);
       $(`value-${name}`).textContent = text(energies[name][at]);
-      $(`bar-${name}`).style.setProperty("--share", `${((100 * energies[name][at]) / Math.max(1, ...inFrame)).toFixed(1)}%`);
+      $(`bar-${name}`).style.setProperty("--share", `${((100 * energies[name][at]) / largest(inFrame)).toFixed(1)}%`);
     }
     const scores = energies.scores.subarray(base, base + blocks);
     const rank = 1 + scores.reduce((n, v) => n + (v > energies.scores[at] ? 1 : 0), 0);
@@ -228,7 +229,7 @@
     pen.scale(ratio, ratio);
     const [axis, lane, share] = [18, 16, 26];
     const floor = height - axis - lane - share;
-    const most = Math.sqrt(Math.max(1, ...[...bars.keys()].map((i) => bars[i])));
+    const most = Math.sqrt(largest(bars));
     const paints = { I: ink("--key"), P: ink("--p"), B: ink("--b") };
     const xOf = (seconds) => (seconds / data.duration) * width;
     // One column of pixels shows the largest packet of each kind in it, keyframes first.
