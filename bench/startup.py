@@ -59,7 +59,10 @@ def measure(options: argparse.Namespace) -> int:
     clips: dict[str, list[tuple[float, float]]] = {clip: [] for clip in options.clips}
     for _ in range(options.repeats):
         for name, code in PARTS.items():
-            parts[name].append(run_child(python_command(code), timeout=60).seconds)
+            done = run_child(python_command(code), timeout=60)
+            if done.error:
+                raise RuntimeError(f"{code}: {done.error}")
+            parts[name].append(done.seconds)
         for clip, rounds in clips.items():
             rounds.append(seconds_around(clip, options.threads))
     table = [("clip", "", "process s", "stages s", "around s", "goal")]
