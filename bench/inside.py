@@ -1,5 +1,8 @@
-"""What is measured inside a process: ``inside.py decode|floor|probe|tokenize CLIP THREADS [SAMPLING]`` prints JSON.
+"""What is measured inside a process, printed as JSON.
 
+    python bench/inside.py decode|floor|probe|tokenize CLIP THREADS [SAMPLING [SAMPLES]]
+
+``SAMPLES``, 256 or more, is how many to take whatever the length of the video; with 0 the defaults decide.
 A fresh process for each measurement makes its peak memory that of the work, and nothing is warm.
 """
 
@@ -8,7 +11,19 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ov2_kernels import CodecConfig
+
+
+def settings(sampling: str = "peaks", samples: str = "0") -> CodecConfig:
+    """The default settings but for the sampling and, where it is not 0, the number of samples."""
+    from ov2_kernels import CodecConfig
+
+    if samples == "0":
+        return CodecConfig(sampling=sampling)
+    return CodecConfig(sampling=sampling, min_fps=0.0, min_samples=int(samples))
 
 
 def decode(clip: str, threads: int) -> dict[str, Any]:
@@ -26,14 +41,14 @@ def decode(clip: str, threads: int) -> dict[str, Any]:
     return {"seconds": seconds, "frames": frames, "versions": {"av": av.__version__, "libavcodec of av": libavcodec}}
 
 
-def floor(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
+def floor(clip: str, threads: int, *options: str) -> dict[str, Any]:
     """libav alone, decoding exactly the pictures that our samples depend on, and nothing else done with them."""
     import av
     import numpy as np
-    from ov2_kernels import CodecConfig, ops
+    from ov2_kernels import ops
     from ov2_kernels.reference.demux import is_reference
 
-    config = CodecConfig(sampling=sampling)
+    config = settings(*options)
     info = ops.probe(clip)
     samples, _ = ops.sample_frames(
         info, max_samples=config.sample_limit(float(info.times[-1])), sampling=config.sampling
@@ -61,7 +76,7 @@ def floor(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
             if wanted[index]:
                 frames += len(context.decode(packet))
         frames += len(context.decode(None))
-    return {"seconds": time.perf_counter() - start, "decoded": frames}
+    return {"seconds": time.perf_counter() - start, "decoded": frames, "samples": len(samples)}
 
 
 def probe(clip: str, threads: int) -> dict[str, Any]:
@@ -84,7 +99,7 @@ def _bytes_read() -> int | None:
         return None
 
 
-def tokenize(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]:
+def tokenize(clip: str, threads: int, *options: str) -> dict[str, Any]:
     """Our main job, with the time of each stage."""
     import numpy as np
     import ov2_kernels
@@ -95,15 +110,16 @@ def tokenize(clip: str, threads: int, sampling: str = "peaks") -> dict[str, Any]
     decoded = []
     read_samples = ops.read_samples
 
-    def noted(*arguments: Any, **options: Any) -> Any:
-        samples = read_samples(*arguments, **options)
+    def noted(*arguments: Any, **keywords: Any) -> Any:
+        samples = read_samples(*arguments, **keywords)
         decoded.append(samples.decoded)
         return samples
 
     ops.read_samples = noted
+    config = settings(*options)
     before = _bytes_read()
     start = time.perf_counter()
-    tokens = tokenize_video(clip, threads=threads, sampling=sampling)
+    tokens = tokenize_video(clip, config, threads=threads)
     seconds = time.perf_counter() - start
     return {
         "seconds": seconds,

@@ -1,9 +1,13 @@
 """How the cost grows with the length of the video: the same number of samples from ever longer clips.
 
     python bench/scaling.py SOURCE [--minutes 1 10 60 120] [--gops 250 60] [--peers none|lmms|cv-preinfer|all]
+                            [--samples N]
+
+We take 256 samples, or ``--samples``, from every clip; with ``--samples 0`` as many as the default settings take, which
+differ from length to length. Peers take as many as they please.
 
 Makes 1280x720 clips out of the pictures of ``SOURCE`` (x264's defaults but for the GOP), and repeats them by stream
-copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the samples depend on. Peers
+copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the same samples depend on. Peers
 run as their users run them, cv-preinfer also at its best for this machine (one segment and one thread a processor); a
 peer that fails on a clip is said to have failed. Needs ``ov2_kernels`` and PyAV; ``cv-preinfer`` needs the ``ffmpeg``
 command, and peers are installed under ``--venvs``.
@@ -32,15 +36,15 @@ LENGTH_GOAL, PEAK_GOAL, PROBE_GOAL = 1.8, 400e6, 0.5
 Times = dict[tuple[int, int], dict[str, dict[str, Any]]]
 
 
-def jobs(threads: int, minutes: int, longest_decode: int) -> dict[str, list[str]]:
+def jobs(threads: int, minutes: int, longest_decode: int, samples: int) -> dict[str, list[str]]:
     """Our own measurements, by name."""
     inside = [sys.executable, str(BENCH / "inside.py")]
-    count = str(threads)
+    count, taken = str(threads), str(samples)
     chosen = {
         "probe": [*inside, "probe", "CLIP", count],
-        "floor": [*inside, "floor", "CLIP", count, "uniform"],
-        "uniform": [*inside, "tokenize", "CLIP", count, "uniform"],
-        "near_keyframes": [*inside, "tokenize", "CLIP", count, "near_keyframes"],
+        "floor": [*inside, "floor", "CLIP", count, "uniform", taken],
+        "uniform": [*inside, "tokenize", "CLIP", count, "uniform", taken],
+        "near_keyframes": [*inside, "tokenize", "CLIP", count, "near_keyframes", taken],
     }
     return chosen if minutes > longest_decode else {"decode": [*inside, "decode", "CLIP", count], **chosen}
 
@@ -99,11 +103,12 @@ def measure_clip(commands: dict[str, list[str]], clip: Path, rounds: int, timeou
 def table(results: dict[str, dict[str, Any]]) -> list[str]:
     """One line for each contestant on a clip."""
     floor = results["floor"].get("seconds")
-    lines = [("contestant", "", "seconds", "of floor", "peak MB", "pictures", "MB read")]
+    lines = [("contestant", "", "seconds", "of floor", "peak MB", "samples", "pictures", "MB read")]
     for name, facts in results.items():
         if "error" in facts:
-            lines.append((name, facts["error"], "failed", "", "", "", ""))
+            lines.append((name, facts["error"], "failed", "", "", "", "", ""))
             continue
+        samples = facts.get("samples", facts.get("clip", {}).get("samples"))
         pictures = facts.get("decoded", facts.get("frames"))
         read = facts.get("bytes read")
         lines.append(
@@ -113,6 +118,7 @@ def table(results: dict[str, dict[str, Any]]) -> list[str]:
                 f"{facts['seconds']:.3f}",
                 f"{facts['seconds'] / floor:.2f}" if floor and name != "probe" else "",
                 f"{facts['peak'] / 1e6:.0f}",
+                "" if samples is None else str(samples),
                 "" if pictures is None else str(pictures),
                 "" if read is None else f"{read / 1e6:.0f}",
             )
@@ -120,8 +126,8 @@ def table(results: dict[str, dict[str, Any]]) -> list[str]:
     return align(lines)
 
 
-def goals(results: Times) -> list[str]:
-    """What is aimed at, what came out."""
+def goals(results: Times, samples: int) -> list[str]:
+    """What is aimed at, what came out; lengths are compared only where all gave as many ``samples``."""
     lines = [("goal", "clip", "reached", "")]
 
     def add(goal: str, clip: str, value: float, met: bool) -> None:
@@ -153,7 +159,7 @@ def goals(results: Times) -> list[str]:
         if probe and minutes >= 120:
             add(f"probe s < {PROBE_GOAL}", clip, probe, probe < PROBE_GOAL)
     short, long = seconds((60, 10), "uniform"), seconds((60, 120), "uniform")
-    if short and long:
+    if samples and short and long:
         add(f"uniform, 120 min / 10 min <= {LENGTH_GOAL}", "GOP 60", long / short, long <= LENGTH_GOAL * short)
     return align(lines)
 
@@ -168,6 +174,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--folder", type=Path, default=Path("~/.cache/ov2_kernels_bench/clips"), metavar="DIR",
                         help="where the clips are kept (default: %(default)s)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="up to ten minutes; one beyond (default: 3)")
+    parser.add_argument("--samples", type=int, default=256, metavar="N",
+                        help="of every clip, at least 256; 0: those of the defaults (default: 256)")  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="all are confined to as many processors")
     parser.add_argument("--longest-decode", type=int, default=10, metavar="M",
                         help="no plain decode and no peer beyond (default: 10)")  # fmt: skip
@@ -177,6 +185,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options = parser.parse_args(arguments)
     if not options.source.is_file():
         parser.error(f"no such file: {options.source}")
+    if options.samples != 0 and options.samples < 256:
+        parser.error(f"--samples must be 0, or 256 at least, got {options.samples}")
     return options
 
 
@@ -191,13 +201,14 @@ def compare(options: argparse.Namespace) -> int:
     peers: dict[str, list[str]] = {}
     for name in PEERS if options.peers == "all" else [] if options.peers == "none" else [options.peers]:
         peers |= peer_jobs(name, options.venvs.expanduser(), options.threads)
-    print(f"{processor_model()}, {limit_processors(options.threads)} processors; 1 MB = 10^6 bytes")
+    taken = f"{options.samples} samples of every clip" if options.samples else "as many samples as the defaults take"
+    print(f"{processor_model()}, {limit_processors(options.threads)} processors; {taken}; 1 MB = 10^6 bytes")
     results: Times = {}
     for gop in options.gops:
         for minutes in options.minutes:
             note(f"making {minutes} min, GOP {gop}")
             clip = make_clip(options.source, minutes, gop, options.folder.expanduser())
-            commands = jobs(options.threads, minutes, options.longest_decode)
+            commands = jobs(options.threads, minutes, options.longest_decode, options.samples)
             if minutes <= options.longest_decode:
                 commands |= peers
             rounds = options.rounds if minutes <= 10 else 1
@@ -205,7 +216,7 @@ def compare(options: argparse.Namespace) -> int:
             print(f"\n{clip.name}: {clip.stat().st_size / 1e6:.0f} MB, {rounds} rounds")
             print("\n".join(table(results[gop, minutes])), flush=True)
     print()
-    print("\n".join(goals(results)))
+    print("\n".join(goals(results, options.samples)))
     ours = [facts for found in results.values() for name, facts in found.items() if name not in peers]
     return int(any("error" in facts for facts in ours))
 
