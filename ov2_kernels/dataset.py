@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import logging
 import os
@@ -18,11 +19,17 @@ try:
 except ImportError as error:
     raise ImportError(f"ov2_kernels.dataset needs torch: pip install 'ov2_kernels[torch]' ({error})") from error
 
-from .dispatch import resolve_threads
+from .checks import check_choice, check_integer, check_number
+from .config import CodecConfig
+from .dispatch import BACKENDS, resolve_threads
+from .frames import tokenize_frames
+from .image import tokenize_image
+from .limits import Limits
 from .media import Array
 from .prompt import vision_prompt
-from .sources import MODES, tokenize
+from .sources import MODES, evidence_of, tokenize
 from .tokens import CodecTokens
+from .video import device_module
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +40,29 @@ def this_worker() -> tuple[int, int]:
     """Number of this DataLoader worker, and how many there are; 0 of 1 outside of one."""
     info = get_worker_info()
     return (0, 1) if info is None else (info.id, info.num_workers)
+
+
+def check_options(mode: str, dtype: Any, options: Mapping[str, Any]) -> None:
+    """Raises for settings that no entry could be tokenized with: ``ValueError``, or ``TypeError`` for unknown ones."""
+    check_choice("mode", mode, MODES)
+    if mode in ("frames", "image"):
+        inspect.signature(tokenize_frames if mode == "frames" else tokenize_image).bind("", **options)
+    check_choice("backend", options.get("backend", "auto"), ("auto", *BACKENDS))
+    if options.get("device") is not None:
+        device_module().check_device(options["device"])
+    rest = {name: value for name, value in options.items() if name not in ("backend", "device", "progress")}
+    picture = np.zeros((28, 28, 3), dtype=np.uint8)
+    tokenize_image(picture, threads=1).model_inputs(dtype, as_torch=True, threads=1)
+    if mode in ("auto", "codec"):
+        config = (rest.pop("config", None) or CodecConfig()).replace(**rest)
+        if config.profile == "readiness" and options.get("device") is not None:
+            raise ValueError("profile readiness is for the CPU: device must be None")
+        return
+    if rest.get("limits") is not None:
+        Limits.checked(rest["limits"])
+    CodecConfig(**{name: rest.pop(name) for name in ("start_time", "end_time", "threads") if name in rest})
+    # What is left is tried on a picture.
+    tokenize(picture if mode == "image" else [picture], mode, threads=1, **rest)
 
 
 class Manifest:
@@ -78,9 +108,14 @@ class Manifest:
             raise ValueError(f"{self.path}, line {number}: not JSON: {error}") from error
         if not isinstance(entry, dict) or not isinstance(entry.get("video"), str):
             raise ValueError(f"{self.path}, line {number}: an entry is an object with a path as video")
-        for name in ("start", "end"):
-            if not isinstance(entry.get(name), (int, float, type(None))) or isinstance(entry.get(name), bool):
-                raise ValueError(f"{self.path}, line {number}: {name} must be a number of seconds, got {entry[name]!r}")
+        try:
+            lowest = 0.0
+            for name in ("start", "end"):
+                if entry.get(name) is not None:
+                    check_number(name, entry[name], lowest)
+                    lowest = entry[name]
+        except ValueError as error:
+            raise ValueError(f"{self.path}, line {number}: {error}") from error
         return entry
 
 
@@ -90,8 +125,8 @@ class TokenDataset(IterableDataset):  # type: ignore[misc]
     Yields dictionaries: what :meth:`CodecTokens.model_inputs` gives, ``vision_prompt``, ``entry`` (the manifest's
     object), ``index`` (its place in the manifest) and ``cursor``, which :meth:`consumed` reads. ``mode`` and
     ``options`` are those of :func:`ov2_kernels.tokenize`; an entry's ``start`` and ``end`` become ``start_time`` and
-    ``end_time``. ``dtype`` is that of ``pixel_values``. DataLoader workers share the processors unless ``threads`` is
-    given.
+    ``end_time``. ``dtype`` is that of ``pixel_values``. Wrong settings raise at once, whatever ``on_error`` is.
+    DataLoader workers share the processors unless ``threads`` is given.
 
     **Order.** That of the manifest or, with ``shuffle``, one that ``seed`` and the epoch decide. ``rank`` of
     ``world_size`` processes takes every ``world_size``-th entry, and so do DataLoader workers of these. Who iterates
@@ -106,7 +141,7 @@ class TokenDataset(IterableDataset):  # type: ignore[misc]
 
     **Broken videos.** ``on_error="raise"``, or ``"skip"``: then they go to ``skipped`` (``index``, ``video``,
     ``error``) of the process that met them, to the log as a warning, and, if ``record`` names a file, to that file as
-    lines of JSON.
+    lines of JSON. So do images with ``start``, ``end`` or settings that images do not have.
     """
 
     def __init__(
@@ -124,16 +159,15 @@ class TokenDataset(IterableDataset):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__()
-        if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        if on_error not in ON_ERROR:
-            raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+        check_choice("on_error", on_error, ON_ERROR)
+        check_integer("seed", seed, 0, 2**63 - 1)
+        check_options(mode, dtype, options)
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be in 0 .. world_size - 1 = {world_size - 1}, got {rank}")
         self.manifest = Manifest(manifest)
         self.mode = mode
         self.shuffle = shuffle
-        self.seed = seed
+        self.seed = int(seed)
         self.on_error = on_error
         self.record = None if record is None else Path(record).absolute()
         self.rank, self.world_size = rank, world_size
@@ -263,7 +297,13 @@ class TokenDataset(IterableDataset):  # type: ignore[misc]
         """The tokens of an entry; workers share the processors."""
         threads = max(1, resolve_threads(None) // this_worker()[1])
         times = {f"{name}_time": entry[name] for name in ("start", "end") if entry.get(name) is not None}
-        return tokenize(self.manifest.video(entry), self.mode, **{"threads": threads, **self.options, **times})
+        options = {**self.options, **times}
+        video = self.manifest.video(entry)
+        mode = evidence_of(video) if self.mode == "auto" else self.mode
+        foreign = [name for name in options if name not in inspect.signature(tokenize_image).parameters]
+        if mode == "image" and foreign:
+            raise ValueError(f"{video}: it is an image, for which there is no {', '.join(foreign)}")
+        return tokenize(video, mode, **{"threads": threads, **options})
 
     def _item(self, index: int) -> dict[str, Any] | None:
         """The model inputs of an entry, or nothing if it is broken and to be skipped."""
