@@ -199,12 +199,28 @@ class TokenDataset(IterableDataset):  # type: ignore[misc]
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues where a dataset of the same manifest, seed and ranks stood; ``ValueError`` for any other."""
+        self._apply(self._checked(state))
+
+    def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """What a state says of progress; ``ValueError`` where it is of another order, or no state."""
+        if not isinstance(state, Mapping):
+            raise ValueError(f"a state must be what state_dict gave, got {state!r}")
         for name, value in self._order_facts().items():
             if state.get(name) != value:
                 raise ValueError(f"the state is of another order: {name} is {state.get(name)!r} there, {value!r} here")
-        self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
-        self._past = [(int(epoch), [int(n) for n in done]) for epoch, done in state["past"]]
-        self._workers = [(int(epoch), int(done)) for epoch, done in state["workers"]]
+        try:
+            return {
+                "_epoch": int(state["epoch"]),
+                "_past": [(int(epoch), [int(n) for n in done]) for epoch, done in state["past"]],
+                "_workers": [(int(epoch), int(done)) for epoch, done in state["workers"]],
+                "_batch": int(state["batch"]),
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"a state must be what state_dict gave: {type(error).__name__}: {error}") from error
+
+    def _apply(self, progress: Mapping[str, Any]) -> None:
+        for name, value in progress.items():
+            setattr(self, name, value)
 
     def _order_facts(self) -> dict[str, Any]:
         names = ("shuffle", "seed", "rank", "world_size")

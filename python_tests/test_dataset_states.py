@@ -14,6 +14,7 @@ if os.environ.get("OV2_REQUIRE_TORCH") != "1":
 from ov2_kernels import VideoError, tokenize_frames
 from ov2_kernels import dataset as dataset_module
 from ov2_kernels.dataset import TokenDataset, collate
+from ov2_kernels.mixture import Mixture
 from torch.utils.data import DataLoader
 
 pytestmark = [
@@ -125,3 +126,54 @@ def test_workers_in_different_epochs(make):
     dataset = moved(dataset, dataset)
     rest = [[item["index"] for item in dataset] for _ in range(4)]
     assert [sorted(epoch) for epoch in rest] == [[4], [1, 2, 4, 5], [1, 2, 3, 4, 5], list(range(6))]
+
+
+def mixture(make, shares):
+    return Mixture({name: make(7) for name in shares}, shares)
+
+
+@pytest.mark.parametrize("shares", [(3, 1, 1, 3, 3, 38, 30, 1, 3, 1, 2), (1,), (0.7, 0.3), (97, 1, 1, 1), (0.3,) * 7])
+def test_each_dataset_is_less_than_one_from_its_share(make, shares):
+    mixed = mixture(make, dict(zip("abcdefghijk", shares, strict=False)))
+    drawn = dict.fromkeys(mixed.shares, 0)
+    for count, item in enumerate(itertools.islice(mixed, 500), start=1):
+        drawn[item["source"]] += 1
+        assert max(abs(share * count - drawn[name]) for name, share in mixed.shares.items()) < 1
+
+
+def test_a_mixture_in_one_process_counts_on_after_consumed(make):
+    shares = {"a": 0.5, "b": 0.3, "c": 0.2}
+    whole = [(item["source"], item["index"]) for item in itertools.islice(mixture(make, shares), 20)]
+    mixed = mixture(make, shares)
+    stream = iter(mixed)
+    items = [next(stream) for _ in range(3)]
+    mixed.consumed(items[0])
+    items += [next(stream) for _ in range(4)]
+    state = mixed.state_dict()
+    assert {name: sum(item["source"] == name for item in items) for name in shares} == state["drawn"][0]
+    rest = itertools.islice(moved(mixed, mixture(make, shares)), 13)
+    assert [(item["source"], item["index"]) for item in [*items, *rest]] == whole
+
+
+def test_wrong_states_change_nothing(make):
+    shares = {"a": 2, "b": 1}
+    mixed, other = mixture(make, shares), mixture(make, shares)
+    list(itertools.islice(mixed, 4))
+    list(itertools.islice(other, 7))
+    before, good = json.dumps(mixed.state_dict()), other.state_dict()
+    b = good["datasets"]["b"]
+    for wrong, message in [
+        ({"datasets": {**good["datasets"], "b": {**b, "seed": 5}}}, "another order: seed is 5 there, 0 here"),
+        ({"datasets": {**good["datasets"], "b": {**b, "workers": [[0]]}}}, "a state must be what state_dict gave"),
+        ({"datasets": {**good["datasets"], "b": None}}, "a state must be what state_dict gave, got None"),
+        ({"datasets": None}, "a state must be what state_dict of a mixture gave"),
+        ({"shares": {"a": "1/2", "b": "1/2"}}, "the state is of other shares: a has 1/2 there, 2/3 here"),
+        ({"drawn": [{"a": 1}]}, "drawn must be what state_dict of a mixture gave"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            mixed.load_state_dict({**good, **wrong})
+        assert json.dumps(mixed.state_dict()) == before
+    dataset = mixed.datasets["a"]
+    with pytest.raises(ValueError, match="a state must be what state_dict gave: KeyError: 'workers'"):
+        dataset.load_state_dict({name: value for name, value in good["datasets"]["a"].items() if name != "workers"})
+    assert json.dumps(mixed.state_dict()) == before
