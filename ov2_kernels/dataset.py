@@ -188,7 +188,7 @@ class TokenDataset(IterableDataset):  # type: ignore[misc]
         return min((epoch for epoch, _ in self._workers), default=self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Begins an epoch, from its first entry."""
+        """Begins an epoch, from its first entry; workers that persist have their own dataset and do not hear of it."""
         self._epoch, self._past, self._workers = int(epoch), [], []
 
     def state_dict(self) -> dict[str, Any]:

@@ -177,3 +177,22 @@ def test_wrong_states_change_nothing(make):
     with pytest.raises(ValueError, match="a state must be what state_dict gave: KeyError: 'workers'"):
         dataset.load_state_dict({name: value for name, value in good["datasets"]["a"].items() if name != "workers"})
     assert json.dumps(mixed.state_dict()) == before
+
+
+@pytest.mark.parametrize("numbers", [(2, 3, 1), (3, 2, 0), (1, 4, 2)])
+def test_a_mixture_repeats_nothing_with_other_numbers_of_workers(make, numbers):
+    mixed = mixture(make, {"a": 0.7, "b": 0.3})
+    drawn = []
+    for workers in numbers:
+        context = "fork" if workers else None
+        loader = DataLoader(
+            mixed, batch_size=1, num_workers=workers, collate_fn=collate, multiprocessing_context=context
+        )
+        for batch in itertools.islice(loader, 17):
+            mixed.consumed(batch)
+            drawn.append((batch["source"][0], batch["cursor"][0]["epoch"], batch["index"][0]))
+        mixed = moved(mixed, mixture(make, {"a": 0.7, "b": 0.3}))
+    assert len(set(drawn)) == len(drawn) == 51
+    for name, dataset in mixed.datasets.items():
+        wanted = set(itertools.product([name], range(dataset.epoch), range(7)))
+        assert wanted <= set(drawn), "what is over is complete"
