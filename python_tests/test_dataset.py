@@ -14,9 +14,10 @@ if os.environ.get("OV2_REQUIRE_TORCH") != "1":
     pytest.importorskip("torchdata")
 
 import torch
-from ov2_kernels import VideoError, tokenize_frames, tokenize_video, vision_prompt
+from ov2_kernels import CodecConfig, VideoError, tokenize_frames, tokenize_video, vision_prompt
 from ov2_kernels import dataset as dataset_module
 from ov2_kernels.dataset import Manifest, TokenDataset, collate
+from ov2_kernels.limits import Limits
 from ov2_kernels.mixture import Mixture
 from PIL import Image
 from torch.utils.data import DataLoader
@@ -91,7 +92,12 @@ def test_manifests_are_checked_at_once(tmp_path):
         ('{"video": "a.mp4"}\n\n{"video"', r"m\.jsonl, line 3: not JSON"),
         ('["a.mp4"]', "line 1: an entry is an object with a path as video"),
         ('{"image": "a.png"}', "line 1: an entry is an object with a path as video"),
-        ('{"video": "a.mp4", "start": "1:00"}', "line 1: start must be a number of seconds, got '1:00'"),
+        ('{"video": "a.mp4", "start": "1:00"}', "line 1: start must be at least 0, a number, got '1:00'"),
+        ('{"video": "a.mp4", "end": true}', "line 1: end must be at least 0, a number, got True"),
+        ('{"video": "a.mp4", "start": NaN}', "line 1: start must be at least 0, a number, got nan"),
+        ('{"video": "a.mp4", "end": Infinity}', "line 1: end must be at least 0, a number, got inf"),
+        ('\n{"video": "a.mp4", "start": -0.5}', "line 2: start must be at least 0, a number, got -0.5"),
+        ('{"video": "a.mp4", "start": 2, "end": 1.5}', "line 1: end must be at least 2, a number, got 1.5"),
         ("\n", "the manifest has no entries"),
     ]:
         path.write_text(text)
@@ -213,15 +219,48 @@ def test_broken_videos(clip_path, tmp_path, caplog):
 
 
 def test_a_wrong_setting_is_no_broken_video(manifest):
-    with pytest.raises(TypeError, match="colour"):
-        list(TokenDataset(manifest, on_error="skip", colour=True))
+    for mode in ("auto", "codec", "frames", "image"):
+        with pytest.raises(TypeError, match="colour"):
+            TokenDataset(manifest, mode=mode, on_error="skip", colour=True)
+    for mode in ("frames", "image"):
+        with pytest.raises(TypeError, match="target_canvas"):
+            TokenDataset(manifest, mode=mode, on_error="skip", target_canvas=4)
     for options, message in [
+        ({"target_canvas": 30}, "images_per_group must divide target_canvas, got 4 for 30"),
+        ({"mode": "auto", "score_mode": "best"}, "score_mode must be one of"),
+        ({"config": CodecConfig(), "patch": 15}, "patch must be even"),
+        ({"mode": "frames", "num_frames": 0}, "num_frames must be at least 1, got 0"),
+        ({"mode": "frames", "end_time": -1.0}, "end_time must be at least 0"),
+        ({"mode": "frames", "limits": 3}, "limits must be Limits, got 3"),
+        ({"mode": "frames", "threads": 0}, "threads must be at least 1"),
+        ({"mode": "image", "max_pixels": 10}, "max_pixels must be at least"),
+        ({"backend": "fast"}, "backend must be one of auto, native, reference, triton, got 'fast'"),
+        ({"device": "moon"}, "device must be one that torch knows, got 'moon'"),
+        ({"dtype": "int8"}, "dtype must be float32, float16 or bfloat16, got 'int8'"),
+        ({"seed": -1}, "seed must be at least 0, an integer, got -1"),
         ({"mode": "video"}, "mode must be one of auto, codec, frames, image, got 'video'"),
         ({"on_error": "ignore"}, "on_error must be one of raise, skip, got 'ignore'"),
         ({"rank": 2, "world_size": 2}, r"rank must be in 0 \.\. world_size - 1 = 1, got 2"),
     ]:
         with pytest.raises(ValueError, match=message):
-            TokenDataset(manifest, **options)
+            TokenDataset(manifest, **{"on_error": "skip", **options})
+    TokenDataset(manifest, mode="frames", start_time=1, end_time=2, target_fps=1, patch=16, threads=2, limits=Limits())
+    TokenDataset(manifest, dtype=torch.bfloat16, config=CodecConfig(), target_canvas=8, start_time=2.0)
+
+
+def test_images_that_are_treated_as_videos_are_broken(manifest, clip_path, tmp_path):
+    Image.new("RGB", (56, 56), "red").save(tmp_path / "red.png")
+    images = write(tmp_path / "images.jsonl", [{"video": "red.png"}, {"video": "red.png", "start": 1.0}])
+    with pytest.raises(ValueError, match=r"red\.png: it is an image, for which there is no start_time"):
+        list(TokenDataset(images, mode="image"))
+    for mode in ("auto", "image"):
+        dataset = TokenDataset(images, mode=mode, on_error="skip")
+        assert indices(dataset) == [0]
+        assert [row["index"] for row in dataset.skipped] == [1]
+    mixed = write(tmp_path / "mixed.jsonl", [{"video": "red.png"}, {"video": str(clip_path("h264_bframes"))}])
+    dataset = TokenDataset(mixed, mode="auto", on_error="skip", **SMALL)
+    assert indices(dataset) == [1]
+    assert "red.png: it is an image, for which there is no target_canvas, group_size" in dataset.skipped[0]["error"]
 
 
 def mixture(manifest, **options):
