@@ -14,6 +14,7 @@ import numpy as np
 import ov2_kernels
 import pytest
 from ov2_kernels import CodecTokens, tokenize_video
+from ov2_kernels.fresh_files import temporary_prefix
 from ov2_kernels.integrations import llava_onevision2
 from ov2_kernels.integrations.llava_onevision2 import CodecConfig, process_codec_video
 
@@ -143,7 +144,7 @@ def test_damaged_entries_are_made_anew(video, tmp_path, calls):
     assert len(calls) == 11
     assert_payload(process_codec_video(video, CodecConfig(**{**SMALL, "target_canvas": 4}, cache_root=root)), fewer)
     shutil.rmtree(other)
-    left = directory.parent / f".{directory.name}.0123456789ab"  # by a process that was killed as it wrote
+    left = directory.parent / f"{temporary_prefix(directory)}0123456789ab"  # by a process that was killed as it wrote
     left.mkdir()
     (directory / "meta.json").unlink()
     process_codec_video(video, config)
