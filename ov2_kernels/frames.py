@@ -98,6 +98,7 @@ def tokenize_frames(
             "source_height": info.height,
             "source_width": info.width,
             "codec": info.codec,
+            "video": os.fsdecode(source),
             "substituted_frames": frame_ids[samples.substituted],
             "substitutes": samples.shown_ids[samples.substituted],
             "missing_frames": info.missing_frames,

@@ -52,6 +52,7 @@ def tokenize_image(
         "source_height": height,
         "source_width": width,
         "codec": kind,
+        "video": os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "",
     }
     return pack_whole(canvas[None], np.zeros(1, dtype=np.int64), config, "image", backend, device, start, facts)
 

@@ -63,10 +63,11 @@ def tokenize(source: Any, mode: str = "auto", **options: Any) -> CodecTokens:
         if mode == "frames":
             from .frames import tokenize_frames
 
-            return tokenize_frames(path, **options)
-        from .video import tokenize_video
+            tokens = tokenize_frames(path, **options)
+        else:
+            from .video import tokenize_video
 
-        tokens = tokenize_video(path, **options)
+            tokens = tokenize_video(path, **options)
     # A copy's path is gone with it.
     return tokens if is_path else dataclasses.replace(tokens, video="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 
 import numpy as np
@@ -113,6 +114,18 @@ def test_errors_name_the_source(clip_path, tmp_path):
         tokenize(5)
     with pytest.raises(ValueError, match="binary file of a video, got ndarray"):
         tokenize(np.zeros((28, 28, 3), np.uint8), mode="codec")
+
+
+def test_tokens_tell_the_path_that_was_given(clip_path, picture, tmp_path):
+    clip = clip_path("h264_bframes")
+    for source, mode, options in ((clip, "codec", SMALL), (clip, "frames", {"num_frames": 2}), (picture, "image", {})):
+        for path in (source, str(source)):
+            tokens = tokenize(path, mode, **options)
+            assert tokens.video == str(source)
+        tokens.save(tmp_path / mode)
+        assert json.loads((tmp_path / mode / "meta.json").read_text())["video"] == str(source)
+        assert tokenize(source.read_bytes(), mode, **options).video == ""
+    assert tokenize_frames(np.stack(list(scene(2, 56, 84)))).video == ""
 
 
 class Zeros(io.RawIOBase):
