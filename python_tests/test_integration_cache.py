@@ -17,6 +17,7 @@ from ov2_kernels import CodecTokens, tokenize_video
 from ov2_kernels.fresh_files import temporary_prefix
 from ov2_kernels.integrations import llava_onevision2
 from ov2_kernels.integrations.llava_onevision2 import CodecConfig, process_codec_video
+from ov2_kernels.limits import Limits
 
 from parity import assert_same
 
@@ -72,6 +73,35 @@ def test_in_memory(video):
     assert_payload(payload, tokenize_video(video, **SMALL))
     assert payload["out_dir"] is None
     assert {p: p.stat().st_mtime_ns for p in video.parent.parent.rglob("*")} == before, "nothing was written"
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({}, 7200),
+        ({"timeout_seconds": 60}, 60),
+        ({"timeout_seconds": 60, "limits": Limits(max_wall_seconds=30)}, 30),
+        ({"limits": Limits(max_wall_seconds=9000)}, 7200),
+    ],
+)
+def test_the_time_that_work_may_take(video, monkeypatch, options, seconds):
+    given = []
+
+    def told(path, config, **others):
+        given.append(config.max_wall_seconds)
+        return tokenize_video(path, config, **others)
+
+    monkeypatch.setattr(llava_onevision2, "tokenize_video", told)
+    config = CodecConfig(**SMALL, **options)
+    payload = process_codec_video(video, config)
+    assert given == [seconds]
+    assert payload["meta"]["config"]["max_wall_seconds"] == config.limits.max_wall_seconds
+
+
+def test_a_wrong_timeout_is_named(monkeypatch):
+    monkeypatch.setenv("ONLINE_CODEC_TIMEOUT", "2h")
+    with pytest.raises(ValueError, match="ONLINE_CODEC_TIMEOUT must be a whole number of seconds, got '2h'"):
+        CodecConfig()
 
 
 def test_kept_and_read(video, tmp_path, calls):
