@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +100,9 @@ def _refuse_all_but_directories(target: Path) -> None:
     if target.name in ("", ".."):
         raise _stays(target, f"is not replaced by that name; name a directory inside it, such as {target / 'tokens'}")
     _refuse_link(target)
-    if target.exists() and not target.is_dir():
-        raise _stays(target, "is no directory, so it is not replaced")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if not stat.S_ISDIR(target.lstat().st_mode):  # one look: another may be replacing it
+            raise _stays(target, "is no directory, so it is not replaced")
 
 
 def _refuse_link(target: Path) -> None:
