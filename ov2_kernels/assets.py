@@ -39,8 +39,12 @@ def save_assets(
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     target = Path(directory)
-    check_assets_target(target, overwrite=overwrite, source=tokens.video)
-    with fresh_directory(target) as temporary:
+
+    def check() -> None:
+        check_assets_target(target, overwrite=overwrite, source=tokens.video)
+
+    check()
+    with fresh_directory(target, check) as temporary:
         names = canvas_names(tokens, format)
         # Pillow gives up the GIL while it compresses.
         pool = ThreadPoolExecutor(resolve_threads(tokens.config.threads))
@@ -52,7 +56,6 @@ def save_assets(
         write_npy(temporary / "frame_ids.npy", tokens.frame_ids.astype(np.int32))
         meta = describe(tokens, names)
         (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
-        check_assets_target(target, overwrite=overwrite, source=tokens.video)
     return meta
 
 

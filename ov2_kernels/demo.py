@@ -37,8 +37,7 @@ def run_demo(
     check()
     tokens = tokenize_video(video or CLIP, config, backend=backend)
     sheet = contact_sheet(video or CLIP, tokens, backend=backend)
-    with fresh_directory(target) as fresh:
+    with fresh_directory(target, check) as fresh:
         write_picture(fresh / "contact_sheet.png", sheet, "PNG")
         tokens.save(fresh / "tokens")
-        check()
     return target / "contact_sheet.png"

@@ -13,7 +13,8 @@ class VideoFileError(OSError, VideoError):
     """The operating system refuses the file, or it is no regular file; ``errno`` and ``filename`` are those."""
 
     def __str__(self) -> str:
-        return f"{self.filename}: {self.strerror}"
+        # Who raises it anew from its message alone, as torch's DataLoader does, says no file.
+        return super().__str__() if self.filename is None else f"{self.filename}: {self.strerror}"
 
 
 class VideoNotFoundError(VideoFileError, FileNotFoundError):
@@ -64,7 +65,8 @@ class TargetError(FileExistsError):
     """What has the name of an output stays; ``errno`` and ``filename`` are those, and the message says why."""
 
     def __str__(self) -> str:
-        return f"{self.filename}: {self.strerror}"
+        # Who raises it anew from its message alone, as torch's DataLoader does, says no file.
+        return super().__str__() if self.filename is None else f"{self.filename}: {self.strerror}"
 
 
 class TargetExistsError(TargetError):

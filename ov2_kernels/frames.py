@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import ops
+from .checks import check_integer
 from .config import CodecConfig
 from .dispatch import resolve_threads
 from .geometry import canvas_size
@@ -55,8 +56,8 @@ def tokenize_frames(
     """
     start = time.perf_counter()
     for name, value in (("num_frames", num_frames), ("max_frames", max_frames)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        if value is not None:
+            check_integer(name, value, 1)
     for name, number in (("target_fps", target_fps), ("fps", fps)):
         if number is not None and not 0 < number < math.inf:
             raise ValueError(f"{name} must be above 0, got {number}")
@@ -98,6 +99,7 @@ def tokenize_frames(
             "source_height": info.height,
             "source_width": info.width,
             "codec": info.codec,
+            "video": os.fsdecode(source),
             "substituted_frames": frame_ids[samples.substituted],
             "substitutes": samples.shown_ids[samples.substituted],
             "missing_frames": info.missing_frames,

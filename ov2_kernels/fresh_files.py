@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,11 @@ from .media import Array
 
 if TYPE_CHECKING:
     from PIL import Image
+
+#: how often it is tried anew where others replace the same directory meanwhile
+_TRIES = 100
+#: what follows a dot in a longer name is no suffix
+_LONGEST_SUFFIX = 16
 
 
 def check_file(target: Path, *, overwrite: bool, source: str | os.PathLike[str] = "") -> None:
@@ -44,6 +51,31 @@ def check_directory(
     made from. It is of the kind if it holds the file ``mark`` and no paths but those that the pattern ``ours`` matches;
     of a directory inside the path ends in a slash.
     """
+    for left in reversed(range(_TRIES)):
+        before = _identity(target)
+        if before is None:
+            return
+        try:
+            _check_contents(target, kind, mark, ours, overwrite=overwrite, source=source)
+            return
+        except (TargetError, FileNotFoundError):
+            # Of one that is replaced in the meantime, halves were seen.
+            if not left or before == _identity(target):
+                raise
+
+
+def _identity(target: Path) -> tuple[int, int] | None:
+    """Tells directories of one name apart: a change of the name changes the second number."""
+    try:
+        status = target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_ino, status.st_ctime_ns
+
+
+def _check_contents(
+    target: Path, kind: str, mark: str, ours: str, *, overwrite: bool, source: str | os.PathLike[str]
+) -> None:
     _refuse_all_but_directories(target)
     if not target.exists():
         return
@@ -63,9 +95,14 @@ def check_directory(
 
 
 def _refuse_all_but_directories(target: Path) -> None:
+    if os.path.ismount(target):
+        raise _stays(target, "is a mount point, which cannot be replaced; name a directory inside it")
+    if target.name in ("", ".."):
+        raise _stays(target, f"is not replaced by that name; name a directory inside it, such as {target / 'tokens'}")
     _refuse_link(target)
-    if target.exists() and not target.is_dir():
-        raise _stays(target, "is no directory, so it is not replaced")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if not stat.S_ISDIR(target.lstat().st_mode):  # one look: another may be replacing it
+            raise _stays(target, "is no directory, so it is not replaced")
 
 
 def _refuse_link(target: Path) -> None:
@@ -81,32 +118,66 @@ def _exists(target: Path) -> TargetExistsError:
     return TargetExistsError(errno.EEXIST, "exists already; overwrite=True replaces it", str(target))
 
 
+def temporary_prefix(target: Path) -> str:
+    """What the names of all temporary files and directories for ``target`` begin with: short, whatever its own."""
+    return f".ov2-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
+
+
+def _temporary(target: Path, suffix: str = "") -> Path:
+    return target.parent / f"{temporary_prefix(target)}{os.urandom(6).hex()}{suffix}"
+
+
 @contextlib.contextmanager
-def fresh_directory(target: Path) -> Iterator[Path]:
+def fresh_directory(target: Path, check: Callable[[], object] = lambda: None) -> Iterator[Path]:
     """A new directory beside ``target`` that takes its name, and place, once the block is through.
 
     Where the block raises, or the exchange fails, ``target`` stays what it was and nothing is left beside it. An
     ``OSError`` about what was written names ``target``. Only a directory is replaced: ``TargetError``. What it holds is
-    for the caller to check, as :func:`check_directory` does.
+    for ``check`` to look at, as :func:`check_directory` does: it is called before the exchange, and again where
+    another has taken the name in the meantime.
     """
     _refuse_all_but_directories(target)
-    temporary = target.parent / f".{target.name}.{os.urandom(6).hex()}"
-    replaced = temporary.with_name(temporary.name + ".replaced")
+    temporary = _temporary(target)
     with _on_behalf_of(target, temporary):
         try:
             temporary.mkdir()
             yield temporary
-            if target.exists():
-                target.rename(replaced)
-            temporary.rename(target)
-        except BaseException:
-            if replaced.exists() and not target.exists():
-                replaced.rename(target)
-            raise
+            _take_place(temporary, target, check)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            if target.exists():  # else nothing but the old one is left
-                shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _take_place(temporary: Path, target: Path, check: Callable[[], object]) -> None:
+    """Gives a directory the name and place of another, which is removed, or gets them back where that fails."""
+    replaced = temporary.with_name(temporary.name + ".replaced")
+    for left in reversed(range(_TRIES)):
+        _refuse_all_but_directories(target)
+        check()
+        try:
+            with contextlib.suppress(FileNotFoundError):  # there is none, or another is replacing it
+                target.rename(replaced)
+            temporary.rename(target)
+        except BaseException as error:
+            _bring_back(replaced, target)
+            if not left or not _is_taken(error):
+                raise
+        else:
+            shutil.rmtree(replaced, ignore_errors=True)
+            return
+
+
+def _bring_back(replaced: Path, target: Path) -> None:
+    """Gives a directory its name back; where another has taken that, the directory is removed."""
+    try:
+        replaced.rename(target)
+    except OSError as error:
+        if _is_taken(error):
+            shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _is_taken(error: BaseException) -> bool:
+    """Whether a directory could not take a name for another had taken it before."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @contextlib.contextmanager
@@ -117,7 +188,8 @@ def fresh_file(target: Path) -> Iterator[Path]:
     written names ``target``. Whatever is no regular file is not replaced: ``TargetError``.
     """
     check_file(target, overwrite=True)
-    temporary = target.parent / f".{os.urandom(6).hex()}.{target.name}"
+    suffix = target.suffix if len(target.suffix) <= _LONGEST_SUFFIX else ""
+    temporary = _temporary(target, suffix)
     with _on_behalf_of(target, temporary):
         try:
             yield temporary
@@ -139,8 +211,8 @@ def _on_behalf_of(target: Path, temporary: Path) -> Iterator[None]:
                 parent.rmdir()
         if isinstance(error, OSError) and error.errno is not None:
             # What writes to an open file fails without a name.
-            about = temporary if error.filename is None else Path(os.fsdecode(error.filename))
-            if temporary in (about, *about.parents):
+            names = [f"{name}" for name in (error.filename, error.filename2) if name is not None]
+            if not names or any(name.startswith(str(temporary)) for name in names):
                 raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
         raise
 

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import DamagedImageError, NotAnImageError, VideoError, VideoTooLargeError, file_error
 from .frames import pack_whole, whole_config
 from .geometry import canvas_size
-from .limits import file_name, open_regular
+from .limits import file_name, open_regular, require_binary
 from .media import Array
 from .tokens import CodecTokens
 from .video import device_module
@@ -52,6 +52,7 @@ def tokenize_image(
         "source_height": height,
         "source_width": width,
         "codec": kind,
+        "video": os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "",
     }
     return pack_whole(canvas[None], np.zeros(1, dtype=np.int64), config, "image", backend, device, start, facts)
 
@@ -75,6 +76,7 @@ def opened_image(source: Any) -> Iterator[Image.Image]:
         with open_regular(source) as file, image_errors(os.fspath(source)), Image.open(file) as image:
             yield image
     elif hasattr(source, "read"):
+        require_binary(source)
         with image_errors(file_name(source)), Image.open(source) as image:
             yield image
     else:

@@ -180,6 +180,12 @@ def file_name(file: Any) -> str:
     return name if isinstance(name, str) else "<bytes>" if isinstance(file, io.BytesIO) else "<file>"
 
 
+def require_binary(file: Any) -> None:
+    """Raises ``ValueError`` for a file that was opened as text."""
+    if hasattr(file, "encoding"):
+        raise ValueError(f"{file_name(file)}: is opened as text; it must be binary, as open(path, 'rb') opens it")
+
+
 def _require_regular(status: os.stat_result, path: str) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)

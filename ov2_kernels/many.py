@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .config import CodecConfig
-from .dispatch import resolve_threads
+from .dispatch import load_backend, resolve_threads
 from .tokens import CodecTokens
 from .video import device_module, tokenize_video
 
@@ -50,7 +50,8 @@ def tokenize_many(
     processors' share); besides these, at most as many results wait for the caller. ``ordered`` yields in the order
     given, else as they are done. ``options`` are further ones of :func:`tokenize_video`; what it raises for a video
     comes as that result's ``error``. Ctrl-C, an error of ``videos`` itself and closing the iterator stop all work
-    within a fraction of a second. Raises ``ValueError`` and ``TypeError`` at once for a wrong setting.
+    within a fraction of a second. Raises ``ValueError`` and ``TypeError`` at once for a wrong setting, and
+    :class:`BackendUnavailableError` for a backend that cannot be loaded.
     """
     if isinstance(videos, (str, bytes, os.PathLike)):
         raise TypeError(f"videos must be several paths, in a list for example, got the one path {videos!r}")
@@ -62,6 +63,7 @@ def tokenize_many(
         raise ValueError("progress is per video; here every result tells that a video is done")
     how: dict[str, Any] = {name: options.pop(name) for name in ("backend", "device") if name in options}
     config = (config or CodecConfig()).replace(**options)
+    load_backend(how.get("backend", "auto"))
     if how.get("device") is not None:
         device_module().check_device(how["device"])
     if config.threads is None:

@@ -22,7 +22,7 @@ def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: T
     """Writes a video: the sampled frames on the left, their kept blocks on the right, each shown at its own time.
 
     The suffix of ``path`` names the container. Needs PyAV (``ImportError`` without); ``ValueError`` for a suffix that
-    no container has. Nothing is left behind where it fails.
+    no container has, or one whose container takes no such video. Nothing is left behind where it fails.
     """
     try:
         import av
@@ -42,10 +42,15 @@ def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: T
         except ValueError as error:
             raise ValueError(f"{target}: no container for the suffix {target.suffix!r}") from error
         with container as out:
-            stream = out.add_stream(encoder, rate=max(1, round(tokens.fps)), options=options)
-            stream.height, stream.width = pictures.shape[1], 2 * pictures.shape[2]
-            stream.pix_fmt = "yuv420p"
-            stream.time_base = stream.codec_context.time_base = _TICK
+            try:
+                stream = out.add_stream(encoder, rate=max(1, round(tokens.fps)), options=options)
+                stream.height, stream.width = pictures.shape[1], 2 * pictures.shape[2]
+                stream.pix_fmt = "yuv420p"
+                stream.time_base = stream.codec_context.time_base = _TICK
+                out.start_encoding()
+            except ValueError as error:
+                why = f"the container of the suffix {target.suffix!r} takes no {encoder}; .mp4 and .mkv do"
+                raise ValueError(f"{target}: {why}") from error
             last = -1
             for picture, mask, seconds in zip(pictures, kept, tokens.timestamps, strict=True):
                 both = np.concatenate([picture, dim_unkept(picture, mask, block)], axis=1)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 def ends_at_sigterm() -> Iterator[None]:
     """Ends the block with ``SystemExit(143)`` at SIGTERM, so that what is half done is cleared up.
 
+    After the block SIGTERM does what it did before, whether or not one came.
     Outside of the main thread, which alone may say what a signal does, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -22,7 +23,7 @@ def ends_at_sigterm() -> Iterator[None]:
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGTERM) is _terminate:
+        if signal.getsignal(signal.SIGTERM) in (_terminate, signal.SIG_IGN):
             signal.signal(signal.SIGTERM, before)
 
 

@@ -56,7 +56,7 @@ class CodecTokens:
     timings: Mapping[str, float] = field(default_factory=dict)
     #: what the canvases are: ``codec`` (selected blocks), whole ``frames`` or an ``image``
     evidence: str = "codec"
-    #: the path of the video, as it was given
+    #: the path of the video or image, as it was given; empty where it came otherwise
     video: str = ""
     #: samples whose bits are exact; those of the others are estimated
     exact_pictures: int = 0

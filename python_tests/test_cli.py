@@ -244,9 +244,18 @@ def test_a_terminated_run_leaves_nothing(clip_path, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_leaves_signals_as_they_were(clip_path):
+def test_a_command_leaves_signals_as_they_were(clip_path, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     assert cli.main(["probe", str(clip_path("h264_bframes"))]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+    def terminated(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # a second one is not heard before the end
+
+    monkeypatch.setattr("ov2_kernels.video.tokenize_video", terminated)
+    with pytest.raises(SystemExit, match="143"):
+        cli.main(["tokenize", "x.mp4", "-o", "d"])
     assert signal.getsignal(signal.SIGTERM) is before
     thread = threading.Thread(target=cli.main, args=(["probe", str(clip_path("h264_bframes"))],))
     thread.start()

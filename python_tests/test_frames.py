@@ -16,6 +16,13 @@ def backend(request):
     return request.param
 
 
+@pytest.mark.parametrize("name", ["num_frames", "max_frames"])
+@pytest.mark.parametrize("value", [2.5, 4.0, "4", 0])
+def test_numbers_of_frames_are_integers(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be at least 1, an integer, got {value!r}$"):
+        tokenize_frames([np.zeros((28, 28, 3), np.uint8)] * 8, **{name: value})
+
+
 def test_frames_of_a_video(clip_path, backend):
     tokens = tokenize_frames(clip_path("h264_rotated_90"), num_frames=5, max_pixels=20_000, backend=backend)
     info = ops.probe(clip_path("h264_rotated_90"))
@@ -97,8 +104,8 @@ def test_frames_can_be_saved(clip_path, tmp_path, format):
 def test_wrong_settings_are_named(clip_path):
     clip = clip_path("h264_bframes")
     for options, message in [
-        ({"num_frames": 0}, "num_frames must be at least 1, got 0"),
-        ({"max_frames": -2}, "max_frames must be at least 1, got -2"),
+        ({"num_frames": 0}, "num_frames must be at least 1, an integer, got 0"),
+        ({"max_frames": -2}, "max_frames must be at least 1, an integer, got -2"),
         ({"target_fps": 0.0}, "target_fps must be above 0, got 0.0"),
         ({"start_time": 100.0}, "leave no frame"),
         ({"patch": 15}, "patch must be even"),

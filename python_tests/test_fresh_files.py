@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from ov2_kernels import CodecConfig, tokenize_video
 from ov2_kernels.cli import main
 from ov2_kernels.demo import run_demo
-from ov2_kernels.fresh_files import fresh_directory, fresh_file
+from ov2_kernels.fresh_files import check_directory, fresh_directory, fresh_file
 from ov2_kernels.integrations.cache import TokenCache
 from ov2_kernels.integrations.codec_video_prep import main as preinfer
 from ov2_kernels.view import view_video
@@ -153,6 +154,101 @@ def test_what_cannot_be_brought_back_is_kept(tmp_path, monkeypatch):
         pass
     (kept,) = tmp_path.iterdir()
     assert tree(kept) == ["old"]
+
+
+@pytest.mark.parametrize("name", ["o" * 255, "v1." + "o" * 252, "o" * 250 + ".html"])
+def test_names_may_be_as_long_as_names_may_be(name, tmp_path):
+    for _ in range(2):
+        with fresh_directory(tmp_path / "a" / name) as fresh:
+            (fresh / "new").touch()
+        with fresh_file(tmp_path / "b" / name) as fresh:
+            fresh.touch()
+    assert tree(tmp_path) == ["a", f"a/{name}", f"a/{name}/new", "b", f"b/{name}"]
+
+
+def test_errors_tell_of_the_target_alone(tmp_path, monkeypatch):
+    def broken(self, target):
+        raise OSError(errno.EIO, "Input/output error", str(self), None, str(target))
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(OSError, match=r"Input/output error: '[^']*/out'$"), fresh_directory(tmp_path / "out"):
+        pass
+
+
+@pytest.mark.parametrize("name", [".", "..", "sub/.."])
+def test_a_directory_is_replaced_by_its_name_alone(name, tmp_path, monkeypatch):
+    (tmp_path / "here" / "sub").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "sub" if name == "." else tmp_path / "here")
+    before = tree(tmp_path)
+    message = r"is not replaced by that name; name a directory inside it, such as .*tokens"
+    for enter in (
+        lambda: fresh_directory(Path(name)).__enter__(),
+        lambda: check_directory(Path(name), "one of ours", "mark", "mark", overwrite=True),
+    ):
+        with pytest.raises(FileExistsError, match=message):
+            enter()
+    assert tree(tmp_path) == before
+
+
+def test_mount_points_are_refused_before_the_work(clip_path, tmp_path, monkeypatch, capsys):
+    (tmp_path / "volume").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "volume")
+    monkeypatch.setattr("ov2_kernels.video.tokenize_video", None)
+    monkeypatch.setattr("ov2_kernels.demo.tokenize_video", None)
+    clip = str(clip_path("h264_bframes"))
+    for words in (["tokenize", clip, "-o"], ["demo", clip, "-o"]):
+        assert main([*words, str(tmp_path / "volume"), "--overwrite"]) == 1
+        said = capsys.readouterr().err
+        assert "volume: is a mount point, which cannot be replaced; name a directory inside it" in said
+    assert tree(tmp_path) == ["volume"]
+
+
+def test_many_may_replace_one_directory_at_once(tmp_path):
+    target = tmp_path / "out"
+    errors = []
+
+    def check():
+        check_directory(target, "one of ours", "mark", "mark|sub/|sub/file", overwrite=True)
+
+    def write():
+        try:
+            for _ in range(60):
+                check()
+                with fresh_directory(target, check) as fresh:
+                    (fresh / "sub").mkdir()
+                    (fresh / "sub" / "file").touch()
+                    (fresh / "mark").touch()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert tree(tmp_path) == ["out", "out/mark", "out/sub", "out/sub/file"]
+
+
+def test_who_comes_second_checks_again(tmp_path, monkeypatch):
+    target = tmp_path / "out"
+    rename = Path.rename
+
+    def taken(self, to):
+        """Another takes the name just before."""
+        if to == target and not target.exists():
+            target.mkdir()
+            (target / "mark").touch()
+        return rename(self, to)
+
+    def check():
+        check_directory(target, "one of ours", "mark", "mark", overwrite=False)
+
+    monkeypatch.setattr(Path, "rename", taken)
+    with pytest.raises(FileExistsError, match="exists already"), fresh_directory(target, check):
+        pass
+    assert tree(tmp_path) == ["out", "out/mark"]
 
 
 @pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a directory that not even root may write")

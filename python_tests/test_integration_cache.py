@@ -14,8 +14,10 @@ import numpy as np
 import ov2_kernels
 import pytest
 from ov2_kernels import CodecTokens, tokenize_video
+from ov2_kernels.fresh_files import temporary_prefix
 from ov2_kernels.integrations import llava_onevision2
 from ov2_kernels.integrations.llava_onevision2 import CodecConfig, process_codec_video
+from ov2_kernels.limits import Limits
 
 from parity import assert_same
 
@@ -71,6 +73,35 @@ def test_in_memory(video):
     assert_payload(payload, tokenize_video(video, **SMALL))
     assert payload["out_dir"] is None
     assert {p: p.stat().st_mtime_ns for p in video.parent.parent.rglob("*")} == before, "nothing was written"
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({}, 7200),
+        ({"timeout_seconds": 60}, 60),
+        ({"timeout_seconds": 60, "limits": Limits(max_wall_seconds=30)}, 30),
+        ({"limits": Limits(max_wall_seconds=9000)}, 7200),
+    ],
+)
+def test_the_time_that_work_may_take(video, monkeypatch, options, seconds):
+    given = []
+
+    def told(path, config, **others):
+        given.append(config.max_wall_seconds)
+        return tokenize_video(path, config, **others)
+
+    monkeypatch.setattr(llava_onevision2, "tokenize_video", told)
+    config = CodecConfig(**SMALL, **options)
+    payload = process_codec_video(video, config)
+    assert given == [seconds]
+    assert payload["meta"]["config"]["max_wall_seconds"] == config.limits.max_wall_seconds
+
+
+def test_a_wrong_timeout_is_named(monkeypatch):
+    monkeypatch.setenv("ONLINE_CODEC_TIMEOUT", "2h")
+    with pytest.raises(ValueError, match="ONLINE_CODEC_TIMEOUT must be a whole number of seconds, got '2h'"):
+        CodecConfig()
 
 
 def test_kept_and_read(video, tmp_path, calls):
@@ -143,7 +174,7 @@ def test_damaged_entries_are_made_anew(video, tmp_path, calls):
     assert len(calls) == 11
     assert_payload(process_codec_video(video, CodecConfig(**{**SMALL, "target_canvas": 4}, cache_root=root)), fewer)
     shutil.rmtree(other)
-    left = directory.parent / f".{directory.name}.0123456789ab"  # by a process that was killed as it wrote
+    left = directory.parent / f"{temporary_prefix(directory)}0123456789ab"  # by a process that was killed as it wrote
     left.mkdir()
     (directory / "meta.json").unlink()
     process_codec_video(video, config)

@@ -74,6 +74,24 @@ def test_what_a_training_loop_gets(clip_path, score_mode, gop_mode):
     assert_same(cut.source_pts[0].numpy(), np.float32(0.5))
 
 
+def test_videos_by_path_objects_and_settings_that_are_none(clip_path):
+    clip = clip_path("h264_bframes")
+    expected = fetch_codec_video(clip, **SMALL)
+    for value in (clip, {"path": clip}, {"url": None, "path": str(clip)}):
+        part = {"type": "video", "video": value, "max_pixels": None, "fps": None}
+        _, (output,) = process_video_info([{"content": [part]}], **SMALL)
+        assert torch.equal(output.canvases, expected.canvases)
+    default = fetch_codec_video(clip, **{**SMALL, "max_pixels": None})
+    assert default.canvases[0].numel() > expected.canvases[0].numel()
+
+
+@pytest.mark.parametrize("value", [["a.png", "b.png"], np.zeros((2, 28, 28, 3), np.uint8), {"frames": []}, 5, "", []])
+def test_videos_of_another_kind_are_not_passed_over(value):
+    message = rf"^a video must be a path, a file:// URL or a mapping .*, got {type(value).__name__} "
+    with pytest.raises(ValueError, match=message):
+        process_video_info([{"content": [{"type": "video", "video": value}]}], **SMALL)
+
+
 def test_positions_tell_where_the_pixels_come_from(clip_path):
     output = fetch_codec_video(clip_path("h264_bframes"), **SMALL)
     count, _, height, width = output.canvases.shape

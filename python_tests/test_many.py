@@ -87,6 +87,8 @@ def test_wrong_settings_are_told_at_once(clip_path):
         tokenize_many([], progress=print)
     with pytest.raises(TypeError, match="there is no setting 'nonsense'"):
         tokenize_many([], nonsense=1)
+    with pytest.raises(ValueError, match=r"backend must be one of auto, .*, got 'nonsense'"):
+        tokenize_many([], backend="nonsense")
     for one in ("clip.mp4", b"clip.mp4", Path("clip.mp4")):
         with pytest.raises(TypeError, match=r"videos must be several paths, .* got the one path .*clip\.mp4"):
             tokenize_many(one)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 
 import numpy as np
 import pytest
-from ov2_kernels import VideoError, tokenize, tokenize_frames, tokenize_image, tokenize_many, tokenize_video
+from ov2_kernels import (
+    CodecConfig,
+    VideoError,
+    tokenize,
+    tokenize_frames,
+    tokenize_image,
+    tokenize_many,
+    tokenize_video,
+)
+from ov2_kernels.errors import VideoTooLargeError
+from ov2_kernels.limits import Limits
 from PIL import Image
 
 from clips import encode, scene
@@ -103,6 +114,78 @@ def test_errors_name_the_source(clip_path, tmp_path):
         tokenize(5)
     with pytest.raises(ValueError, match="binary file of a video, got ndarray"):
         tokenize(np.zeros((28, 28, 3), np.uint8), mode="codec")
+
+
+def test_tokens_tell_the_path_that_was_given(clip_path, picture, tmp_path):
+    clip = clip_path("h264_bframes")
+    for source, mode, options in ((clip, "codec", SMALL), (clip, "frames", {"num_frames": 2}), (picture, "image", {})):
+        for path in (source, str(source)):
+            tokens = tokenize(path, mode, **options)
+            assert tokens.video == str(source)
+        tokens.save(tmp_path / mode)
+        assert json.loads((tmp_path / mode / "meta.json").read_text())["video"] == str(source)
+        assert tokenize(source.read_bytes(), mode, **options).video == ""
+    assert tokenize_frames(np.stack(list(scene(2, 56, 84)))).video == ""
+
+
+class Zeros(io.RawIOBase):
+    """A file of 4 MiB."""
+
+    name = "zeros.mp4"
+
+    def __init__(self, seekable):
+        self._seekable, self.taken = seekable, 0
+
+    def seekable(self):
+        return self._seekable
+
+    def tell(self):
+        return 0
+
+    def seek(self, *_):
+        return 0
+
+    def read(self, size=-1):
+        size = min(size % (1 << 23), (1 << 22) - self.taken)
+        self.taken += size
+        return bytes(size)
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("codec", {"max_file_bytes": 1000}),
+        ("codec", {"config": CodecConfig(max_file_bytes=1000)}),
+        ("frames", {"limits": Limits(max_file_bytes=1000)}),
+    ],
+)
+def test_no_more_is_read_than_a_file_may_have(mode, options, seekable):
+    source = Zeros(seekable)
+    with pytest.raises(VideoTooLargeError, match=r"^zeros\.mp4: max_file_bytes is 1000, got more$"):
+        tokenize(source, mode, **options)
+    assert source.taken == 1001
+
+
+def test_as_much_as_a_file_may_have_is_read(clip_path):
+    data = clip_path("h264_bframes").read_bytes()
+    for source in (data, Stream(data)):
+        assert tokenize(source, max_file_bytes=len(data), **SMALL).evidence == "codec"
+    for source in (data, Stream(data)):
+        with pytest.raises(VideoTooLargeError, match="max_file_bytes"):
+            tokenize(source, max_file_bytes=len(data) - 1, **SMALL)
+    with pytest.raises(ValueError, match="max_file_bytes must be at least 1, an integer, got 'many'"):
+        tokenize(data, max_file_bytes="many")
+
+
+@pytest.mark.parametrize("mode", ["auto", "codec", "frames", "image"])
+def test_files_must_be_binary(mode, clip_path, tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clip_path("h264_bframes").read_bytes())
+    with open(path) as file, pytest.raises(ValueError, match=r"clip\.mp4: is opened as text; it must be binary"):
+        tokenize(file, mode)
+    with pytest.raises(ValueError, match=r"^<file>: is opened as text"):
+        tokenize(io.StringIO("x"), mode)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors by way of /proc")

@@ -250,6 +250,11 @@ def test_what_goes_wrong_is_said_and_leaves_nothing(clip_path, tmp_path, monkeyp
     video = str(clip_path("h264_bframes"))
     assert cli.main(["view", video, *FLAGS, "--mask-video", str(tmp_path / "kept.nonsense")]) == 1
     assert "no container for the suffix '.nonsense'" in capsys.readouterr().err
+    for suffix in (".webm", ".gif", ".ogg", ".y4m"):
+        path = tmp_path / f"kept{suffix}"
+        assert cli.main(["view", video, *FLAGS, "--mask-video", str(path)]) == 1
+        said = f"{path}: the container of the suffix '{suffix}' takes no libx264; .mp4 and .mkv do"
+        assert capsys.readouterr().err.splitlines()[-1] == f"ov2-kernels: {said}"
     assert cli.main(["view", video, *FLAGS, "--mask-video", str(tmp_path / "kept")]) == 1
     assert "must end in .mp4" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "av", None)

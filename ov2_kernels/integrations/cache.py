@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import glob
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from .. import __version__
 from ..assets import save_assets
 from ..config import CodecConfig
+from ..fresh_files import temporary_prefix
 from ..load_assets import load_assets
 from ..tokens import CodecTokens
 
@@ -49,7 +49,7 @@ class TokenCache:
             "config": {**dataclasses.asdict(config), "threads": None},
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        # Names have at most 255 bytes, and that of a directory in the making is longer by 23.
+        # Names have at most 255 bytes.
         stem = os.fsencode(Path(path).stem)[:80].decode(errors="ignore")
         return self.root / f"{stem}_{digest[:32]}"
 
@@ -81,7 +81,7 @@ class TokenCache:
                 if kept is not None:
                     return kept, entry
                 # What is damaged, and what a process that was killed left while it wrote.
-                for stale in (entry, *self.root.glob(f".{glob.escape(entry.name)}.*")):
+                for stale in (entry, *self.root.glob(f"{temporary_prefix(entry)}*")):
                     _remove(stale)
                 tokens = make()
                 if self.entry(video, config) != entry:

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import config as settings
 from ..checks import check_number
+from ..errors import VideoCancelledError
 from ..limits import Limits
 from ..media import Array
 from ..prompt import IMAGE_PAD, VISION_END, VISION_START, runs, vision_lines
@@ -53,7 +54,11 @@ def _cache_root() -> Path | None:
 
 
 def _timeout() -> int:
-    return int(os.environ.get("ONLINE_CODEC_TIMEOUT", "7200"))
+    given = os.environ.get("ONLINE_CODEC_TIMEOUT", "7200")
+    try:
+        return int(given)
+    except ValueError:
+        raise ValueError(f"ONLINE_CODEC_TIMEOUT must be a whole number of seconds, got {given!r}") from None
 
 
 @dataclass
@@ -79,7 +84,8 @@ class CodecConfig:
     dcvc: Any = None
     #: the selection: ``readiness``, as in that module, or ``default``, as in :func:`ov2_kernels.tokenize_video`
     profile: str = "readiness"
-    #: what of a video is accepted, and what happens where it is broken
+    #: what of a video is accepted, and what happens where it is broken; ``max_wall_seconds`` other than its default
+    #: holds beside ``timeout_seconds``
     limits: Limits = field(default_factory=Limits)
 
     def validate(self) -> None:
@@ -130,7 +136,17 @@ def _tokenize(video: str | os.PathLike[str], cfg: CodecConfig, deadline: float) 
         if time.monotonic() > deadline:
             raise TimeoutError(f"{os.fspath(video)}: not done after {cfg.timeout_seconds} seconds")
 
-    return tokenize_video(video, cfg.tokenizer_config(), progress=watch)
+    config = cfg.tokenizer_config()
+    seconds: float = cfg.timeout_seconds
+    if config.max_wall_seconds != Limits().max_wall_seconds:
+        seconds = min(seconds, config.max_wall_seconds)
+    try:
+        tokens = tokenize_video(video, config.replace(max_wall_seconds=seconds), progress=watch)
+    except VideoCancelledError:
+        watch()  # which tells of timeout_seconds, where these are over
+        raise
+    # What is kept is the same work, whatever the time it might take.
+    return dataclasses.replace(tokens, config=config)
 
 
 def _payload(tokens: CodecTokens) -> dict[str, Any]:

@@ -178,14 +178,14 @@ class CodecVideoOutput:
 
 
 def fetch_codec_video(path: str | os.PathLike[str], **overrides: Any) -> CodecVideoOutput:
-    """Tokenizes a video; ``overrides`` are fields of :class:`CodecConfig`.
+    """Tokenizes a video; ``overrides`` are fields of :class:`CodecConfig`, which ``None`` leaves at their defaults.
 
     Raises a :class:`ov2_kernels.VideoError` where the file cannot be read (then also an ``OSError``), holds no usable
     video or exceeds ``limits``, and ``ValueError`` for a wrong setting.
     """
     import torch
 
-    config = CodecConfig(**overrides)
+    config = CodecConfig(**{name: value for name, value in overrides.items() if value is not None})
     config.validate()
     result = lmms_stages.tokenize(path, config)
     canvases = torch.from_numpy(np.ascontiguousarray(result.canvases.transpose(0, 3, 1, 2)))
@@ -205,8 +205,9 @@ def process_video_info(
     """Tokenizes the videos of chat messages, in order: ``([], outputs)``.
 
     A video is a part of a message's ``content`` of type ``video`` or ``video_url`` whose value is a path, a ``file://``
-    URL, or a mapping with one of these as ``url`` or ``path``. ``video_start``, ``video_end``, ``fps``, ``nframes``,
-    ``max_pixels`` and ``min_pixels`` beside it win over ``defaults``, which are fields of :class:`CodecConfig`.
+    URL, or a mapping with one of these as ``url`` or ``path``; for any other, such as a list of frames, ``ValueError``.
+    ``video_start``, ``video_end``, ``fps``, ``nframes``, ``max_pixels`` and ``min_pixels`` beside it, unless ``None``,
+    win over ``defaults``, which are fields of :class:`CodecConfig`.
     """
     if video_backend != "codec":
         raise ValueError(f"video_backend must be codec, got {video_backend!r}")
@@ -218,7 +219,7 @@ def process_video_info(
         for part in content if isinstance(content, list) else []:
             path = _video_of(part)
             if path is not None:
-                given = {name: part[key] for key, name in _MESSAGE_KEYS.items() if key in part}
+                given = {name: part[key] for key, name in _MESSAGE_KEYS.items() if part.get(key) is not None}
                 outputs.append(fetch_codec_video(path, **{**defaults, **given}))
     return [], outputs
 
@@ -226,12 +227,21 @@ def process_video_info(
 def _video_of(part: Any) -> str | None:
     if not isinstance(part, dict) or part.get("type") not in ("video", "video_url"):
         return None
-    value = part.get("video") or part.get("video_url")
-    if isinstance(value, dict):
-        value = value.get("url") or value.get("path")
-    if not isinstance(value, str):
+    value = part.get("video")
+    if value is None:
+        value = part.get("video_url")
+    if value is None:
         return None
-    return url2pathname(urlparse(value).path) if value.startswith("file://") else value
+    path = value
+    if isinstance(value, Mapping):
+        path = value.get("path") if value.get("url") is None else value["url"]
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise ValueError(
+            "a video must be a path, a file:// URL or a mapping with one of these as url or path, got "
+            f"{type(value).__name__} {reprlib.repr(value)}"
+        )
+    name = os.fsdecode(path)
+    return url2pathname(urlparse(name).path) if name.startswith("file://") else name
 
 
 class CodecVideoReader:
