@@ -229,7 +229,7 @@ def test_a_wrong_setting_is_no_broken_video(manifest):
         ({"target_canvas": 30}, "images_per_group must divide target_canvas, got 4 for 30"),
         ({"mode": "auto", "score_mode": "best"}, "score_mode must be one of"),
         ({"config": CodecConfig(), "patch": 15}, "patch must be even"),
-        ({"mode": "frames", "num_frames": 0}, "num_frames must be at least 1, got 0"),
+        ({"mode": "frames", "num_frames": 0}, "num_frames must be at least 1, an integer, got 0"),
         ({"mode": "frames", "end_time": -1.0}, "end_time must be at least 0"),
         ({"mode": "frames", "limits": 3}, "limits must be Limits, got 3"),
         ({"mode": "frames", "threads": 0}, "threads must be at least 1"),
