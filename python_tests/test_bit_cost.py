@@ -351,3 +351,36 @@ def test_both_fields_in_a_packet(tmp_path):
     assert cost.status == ("exact",) * 4
     np.testing.assert_array_equal(cost.bits[:, 0::2], frames[0::2])
     np.testing.assert_array_equal(cost.bits[:, 1::2], frames[1::2])
+
+
+def test_empty_samples_of_an_mp4_are_no_pictures(tmp_path):
+    """Each picture alone gets its own bits, though the table lists an empty sample before it."""
+    source = clip(tmp_path, "bframes=0:keyint=1")
+    with av.open(str(source)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    longest = max(map(len, packets)) + 16
+    pictures = []
+    for number, packet in enumerate(packets):
+        units = []
+        while packet:
+            size = 4 + int.from_bytes(packet[:4], "big")
+            units.append(b"\0\0\0\1" + packet[4:size])
+            packet = packet[size:]
+        # All but the first are of one length, by filler data.
+        filler = b"\xff" * (longest - sum(map(len, units)) - 6 + 8 * (number == 0))
+        pictures.append([*units, b"\0\0\0\1\x0c" + filler + b"\x80"])
+    path = in_mp4(source, [pictures[0], pictures[1], *pictures[1:]], tmp_path / "empty.mp4")
+    data = bytearray(path.read_bytes())
+    sizes, media = data.index(b"stsz") + 16, data.index(b"mdat") + 4
+    assert data[sizes + 4 : sizes + 8] == longest.to_bytes(4, "big")
+    data[sizes + 4 : sizes + 8] = bytes(4)
+    second = media + longest + 8
+    end = media - 8 + int.from_bytes(data[media - 8 : media - 4], "big")
+    data[second:end] = data[second + longest : end] + bytes(longest)
+    path.write_bytes(data)
+    info = ops.probe(path)
+    assert info.frames == len(pictures)
+    for i in range(info.frames):
+        alone, expected = bit_cost(path, [i]), bit_cost(source, [i])
+        assert alone.status == ("exact",)
+        np.testing.assert_array_equal(alone.bits, expected.bits)

@@ -311,6 +311,21 @@ def test_pictures_before_the_first_keyframe_are_replaced_and_reported(clip_path,
     assert not got.substituted[-1]
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("motion_source", ["none", "auto"])
+def test_a_single_picture_that_was_cut_off_is_replaced(threads, motion_source, clip_path, tmp_path):
+    """What is decoded for it alone shows nothing: more must be."""
+    data = clip_path("h264_transport_stream").read_bytes()
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(data[len(data) // 4 // 188 * 188 :])
+    info = native.probe(cut)
+    how = {"info": info, "motion_source": motion_source}
+    for wanted in ([0], [0, 1], [info.frames - 1]):
+        got = native.read_samples(cut, wanted, 84, 140, threads=threads, **how)
+        assert_same_samples(got, reference.read_samples(cut, wanted, 84, 140, **how))
+    assert native.read_samples(cut, [0], 84, 140, threads=threads, **how).substituted.all()
+
+
 @pytest.mark.parametrize("wanted", [[3, 3], [5, 4], [-1, 2], [0, 40]])
 def test_wrong_frames_are_refused(wanted, clip_path):
     with pytest.raises(ValueError, match="frame_indices must be strictly increasing and within the packet table"):

@@ -176,7 +176,6 @@ class BitCostReader {
     std::shared_ptr<const ParameterSets> sets_;  // in force where reading has come to
     std::vector<PictureCost> costs_;
     std::vector<size_t> order_;  // those of the costs by decode order
-    bool moved_ = false;         // the demuxer, from the first packet
     bool sought_ = false;
     int64_t read_ = 0;
     WorkerPool<H264Parser> pool_;  // last: its threads use what stands above

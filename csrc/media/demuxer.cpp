@@ -110,7 +110,7 @@ void Demuxer::look_into_streams(bool table_only) {
         throw VideoError(Fault::unsupported, path_ + ": cannot decode it: this FFmpeg has no decoder for " +
                                                  avcodec_get_name(codec()));
     }
-    if (has_sample_table_) check_frames(shim::index_entries(stream_));
+    if (has_sample_table_) find_filled_samples();
 }
 
 void Demuxer::check_frames(int64_t frames) const {
@@ -145,8 +145,21 @@ bool Demuxer::read(AVPacket& packet) {
     }
 }
 
+// Empty samples are no packets, so that places of packets are not those of the table where there are some.
+void Demuxer::find_filled_samples() {
+    const int64_t entries = shim::index_entries(stream_);
+    check_frames(entries);
+    for (int64_t i = 0; i < entries; ++i)
+        if (shim::index_entry(stream_, i)->size > 0) filled_.push_back(i);
+    if (static_cast<int64_t>(filled_.size()) == entries) filled_ = {};
+}
+
 std::vector<uint8_t> Demuxer::packet_at(int64_t index, int64_t size, int64_t most) const {
     std::vector<uint8_t> bytes;
+    if (!filled_.empty()) {
+        if (index >= static_cast<int64_t>(filled_.size())) return bytes;
+        index = filled_[static_cast<size_t>(index)];
+    }
     const AVIndexEntry* entry = has_sample_table_ ? shim::index_entry(stream_, index) : nullptr;
     // Where a sample could not be read, places are no longer those of the table.
     if (entry == nullptr || entry->size != size || limits_.salvage) return bytes;

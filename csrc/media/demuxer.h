@@ -50,6 +50,7 @@ class Demuxer {
     void look_into_streams(bool table_only);
     void find_video_stream();
     void check_frames(int64_t frames) const;
+    void find_filled_samples();
     bool read(AVPacket& packet);
 
     std::string path_;
@@ -63,6 +64,8 @@ class Demuxer {
     int64_t delivered_ = 0;  // packets of the stream, empty ones too
     int64_t partial_ = 0;
     int64_t failed_ = 0;  // reads that gave none
+    std::vector<int64_t>
+        filled_;  // of the sample table, the places of samples that are not empty, if some are
 };
 
 }  // namespace ov2::media

@@ -22,8 +22,6 @@ struct Orientation {
         return o;
     }
 
-    bool identity() const { return !transpose && !flip_x && !flip_y; }
-
     // Clockwise degrees from the coded to the upright picture; a mirrored one is then flipped left to right.
     int rotation() const { return transpose ? (flip_y ? 270 : 90) : (flip_y ? 180 : 0); }
     bool mirrored() const { return transpose ? flip_x == flip_y : flip_x != flip_y; }

@@ -25,7 +25,7 @@ class OrderedReader {
           by_vectors_(writer_.motion() == MotionSource::codec),
           may_skip_(timed() && !context.every_picture &&
                     (!by_vectors_ || context.demuxer.codec() == AV_CODEC_ID_H264)),
-          decoder_(context.demuxer, context.request.threads, by_vectors_,
+          decoder_(context.demuxer, context.every_picture ? 1 : context.request.threads, by_vectors_,
                    timed() ? context.plan.reordering() : -1),
           parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
           has_previous_(static_cast<size_t>(writer_.samples()), context.request.predecessors ? 0 : 1),
@@ -46,6 +46,8 @@ class OrderedReader {
                 break;
             }
             take(*packet);
+            // What was needed has been sent, and shows less than was hoped: only more pictures can tell.
+            if (drained_ && next_ < writer_.samples()) return false;
         }
         // Where pictures are only counted, those that could not be decoded leave the last ones without any.
         bool stand_ins = (!timed() || context_.request.limits.salvage) && previous_;

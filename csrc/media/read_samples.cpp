@@ -60,9 +60,9 @@ ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arra
         }
         return done;
     };
-    if (!attempt(Way::quickest)) {
+    for (Way way : {Way::quickest, Way::in_order, Way::every_picture}) {
+        if (attempt(way)) break;
         request.poll(0);
-        attempt(Way::in_order);
     }
     // Of the pictures near one that is lost, some may not have been decoded, for no sample needed them.
     const std::vector<int64_t>& wanted = request.frame_indices;

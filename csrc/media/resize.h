@@ -31,6 +31,7 @@ class Resizer {
         ScalerPtr context;
         int width = 0, height = 0;
         int source = AV_PIX_FMT_NONE, target = AV_PIX_FMT_NONE;
+        int chroma_location = AVCHROMA_LOC_UNSPECIFIED;
     };
     // Scales the planes of `frame`, seen as `source`, into planes_ as `target`, in coded orientation.
     void scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, AVPixelFormat target);
