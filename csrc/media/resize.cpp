@@ -116,7 +116,7 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
     int width = coded_width();
     int height = coded_height();
     if (scaler.width != frame.width || scaler.height != frame.height || scaler.source != source ||
-        scaler.target != target || scaler.chroma_location != frame.chroma_location) {
+        scaler.target != target || scaler.chroma_location != number_of(frame.chroma_location)) {
         bool shrinks = width < frame.width || height < frame.height;
         ChromaPosition chroma = chroma_position(frame, descriptor(source));
         scaler.context.reset(sws_alloc_context());
@@ -143,7 +143,7 @@ void Resizer::scale(Scaler& scaler, const AVFrame& frame, AVPixelFormat source, 
         scaler.height = frame.height;
         scaler.source = source;
         scaler.target = target;
-        scaler.chroma_location = frame.chroma_location;
+        scaler.chroma_location = number_of(frame.chroma_location);
     }
     int size = av_image_get_buffer_size(target, width, height, 64);
     buffer_.resize(static_cast<size_t>(size) + 64);
