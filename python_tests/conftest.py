@@ -292,3 +292,18 @@ def real_clip() -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "datasets" / "data" / "bigbuckbunny.mp4"
+
+
+def terminated_while_writing(module: str) -> str:
+    """A program that runs the command of ``module`` and is told to end when its first canvas is written."""
+    return f"""
+import os, signal, sys
+from ov2_kernels import assets
+from {module} import main
+write = assets._write_canvas
+def stop(path, canvas):
+    write(path, canvas)
+    os.kill(os.getpid(), signal.SIGTERM)
+assets._write_canvas = stop
+sys.exit(main(sys.argv[1:]))
+"""

@@ -17,6 +17,8 @@ import pytest
 from ov2_kernels import CodecConfig, CodecTokens, __version__, cli
 from PIL import Image
 
+from conftest import terminated_while_writing
+
 SMALL = ["--target-canvas", "8", "--group-size", "8", "--min-group-frames", "4", "--max-pixels", "20000"]
 
 
@@ -225,21 +227,11 @@ def test_ctrl_c_is_status_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "ov2-kernels: interrupted\n"
 
 
-TERMINATED = """
-import os, signal, sys
-from ov2_kernels import assets, cli
-write = assets._write_canvas
-def stop(path, canvas):
-    write(path, canvas)
-    os.kill(os.getpid(), signal.SIGTERM)
-assets._write_canvas = stop
-sys.exit(cli.main(sys.argv[1:]))
-"""
-
-
 def test_a_terminated_run_leaves_nothing(clip_path, tmp_path):
     words = ["tokenize", str(clip_path("h264_bframes")), "-o", "out", *SMALL]
-    done = subprocess.run([sys.executable, "-c", TERMINATED, *words], cwd=tmp_path, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", terminated_while_writing("ov2_kernels.cli"), *words], cwd=tmp_path, capture_output=True
+    )
     assert (done.returncode, done.stdout) == (143, b"")
     assert list(tmp_path.iterdir()) == []
 

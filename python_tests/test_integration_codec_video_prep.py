@@ -15,6 +15,7 @@ from ov2_kernels import CodecConfig, CodecTokens, tokenize_video
 from ov2_kernels.integrations.codec_video_prep import PreinferConfig, main, run_preinfer
 from PIL import Image
 
+from conftest import terminated_while_writing
 from parity import assert_same
 
 # Where the package that is under test lies.
@@ -152,21 +153,9 @@ def test_a_directory_of_cv_preinfer_is_replaced_and_no_other(clip_path, tmp_path
     assert "holds thesis.txt, so it is not an asset directory" in capsys.readouterr().err
 
 
-TERMINATED_WHILE_WRITING = """
-import os, signal, sys
-from ov2_kernels import assets
-from ov2_kernels.integrations.codec_video_prep import main
-write = assets._write_canvas
-def stop(path, canvas):
-    write(path, canvas)
-    os.kill(os.getpid(), signal.SIGTERM)
-assets._write_canvas = stop
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 def test_a_terminated_run_leaves_nothing(tmp_path, clip_path):
-    words = [sys.executable, "-c", TERMINATED_WHILE_WRITING, *command(clip_path("h264_bframes"), tmp_path / "out", 16)]
+    program = terminated_while_writing("ov2_kernels.integrations.codec_video_prep")
+    words = [sys.executable, "-c", program, *command(clip_path("h264_bframes"), tmp_path / "out", 16)]
     done = subprocess.run(words, capture_output=True, check=False, cwd=HOME)
     assert done.returncode == 143
     assert list(tmp_path.iterdir()) == []

@@ -64,8 +64,8 @@ class Demuxer {
     int64_t delivered_ = 0;  // packets of the stream, empty ones too
     int64_t partial_ = 0;
     int64_t failed_ = 0;  // reads that gave none
-    std::vector<int64_t>
-        filled_;  // of the sample table, the places of samples that are not empty, if some are
+    // Of the sample table, the places of samples that are not empty, if some are.
+    std::vector<int64_t> filled_;
 };
 
 }  // namespace ov2::media

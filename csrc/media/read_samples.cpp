@@ -60,13 +60,14 @@ ReadStatistics read_samples(const ReadRequest& request, const SampleArrays& arra
         }
         return done;
     };
-    for (Way way : {Way::quickest, Way::in_order, Way::every_picture}) {
-        if (attempt(way)) break;
+    Way way = Way::quickest;
+    while (!attempt(way) && way != Way::every_picture) {
+        way = way == Way::quickest ? Way::in_order : Way::every_picture;
         request.poll(0);
     }
     // Of the pictures near one that is lost, some may not have been decoded, for no sample needed them.
     const std::vector<int64_t>& wanted = request.frame_indices;
-    if (request.limits.salvage && request.table->has_timestamps &&
+    if (way != Way::every_picture && request.limits.salvage && request.table->has_timestamps &&
         !std::equal(wanted.begin(), wanted.end(), arrays.shown)) {
         request.poll(0);
         attempt(Way::every_picture);
