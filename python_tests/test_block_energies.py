@@ -20,7 +20,7 @@ def test_native_equals_the_reference(inputs, threads):
     assert_same(got, reference.block_energies(*arrays, **options))
 
 
-@pytest.mark.parametrize("instructions", [0, 1, 2], ids=["any", "avx2", "avx512"])
+@pytest.mark.parametrize("instructions", range(4), ids=["any", "avx2", "avx512", "avx512wide"])
 @settings(deadline=None, max_examples=80)
 @given(inputs=energy_inputs())
 def test_fewer_instructions_give_the_same(instructions, inputs):

@@ -319,7 +319,7 @@ void bind_kernels(py::module_& m) {
           py::arg("max_group_frames"));
     m.def("block_energies", &block_energies, py::arg("luma").noconvert(), py::arg("prev_luma").noconvert(),
           py::arg("motion").noconvert(), py::arg("packet_bytes").noconvert(), py::arg("patch"),
-          py::arg("threads"), py::arg("instructions") = static_cast<int>(kernels::Instructions::kAvx512));
+          py::arg("threads"), py::arg("instructions") = static_cast<int>(kernels::quickest_instructions()));
     m.def("block_bits", &block_bits, py::arg("cells").noconvert(), py::arg("edges_y").noconvert(),
           py::arg("edges_x").noconvert(), py::arg("height"), py::arg("width"), py::arg("patch"),
           py::arg("threads"));

@@ -14,8 +14,12 @@ struct Vector {
 
 constexpr int kVectorLimit = 2047;  // of components, after the median is taken off
 
-// What cells are measured with: tests ask for less than there is, to compare all.
-enum class Instructions { kAny, kAvx2, kAvx512 };
+// What cells are measured with: AVX-512 in registers of 256 bits, or of 512. Tests ask for what is not the
+// quickest, to compare all.
+enum class Instructions { kAny, kAvx2, kAvx512, kAvx512Wide };
+
+// The quickest: where a processor works on 512 bits in two halves, those of 256.
+Instructions quickest_instructions();
 
 // The most that this processor has, up to `most`, and that pictures of this size can be measured with.
 Instructions usable_instructions(Instructions most, int64_t width, int64_t height);
@@ -58,11 +62,16 @@ class CellRoom {
     // there.
     uint8_t* copies() const { return copies_.get(); }
 
+    // Which windows reach out, and where those begin: columns in the lower half, rows in the upper.
+    int32_t* outside() const { return outside_.get(); }
+    int32_t* outside_places() const { return outside_places_.get(); }
+
     static constexpr int64_t kWindowRows = 5, kWindowRead = 8;
 
   private:
     std::unique_ptr<const uint8_t*[]> windows_;
     std::unique_ptr<uint8_t[]> copies_;
+    std::unique_ptr<int32_t[]> outside_, outside_places_;
 };
 
 // The sums down each column of cells: of residuals, and of the lengths of vectors after the median is taken

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "simd.h"
@@ -22,7 +23,7 @@ constexpr int64_t kGroup = CellRoom::kGroup, kRows = CellRoom::kWindowRows;
 
 #define OV2_AVX2 __attribute__((target("avx2")))
 #define OV2_AVX2_INLINE inline __attribute__((always_inline, target("avx2")))
-#define OV2_AVX512_TARGET target("avx512f,avx512bw,avx512dq,avx512vl")
+#define OV2_AVX512_TARGET target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #define OV2_AVX512 __attribute__((OV2_AVX512_TARGET))
 #define OV2_AVX512_INLINE inline __attribute__((always_inline, OV2_AVX512_TARGET))
 
@@ -55,8 +56,31 @@ OV2_AVX2_INLINE void copy_window(const uint8_t* picture, int width, int height, 
     }
 }
 
+// For each set of a group's cells, as bits: which cells these are, in ascending order.
+constexpr auto kCellsOfSet = [] {
+    std::array<std::array<uint8_t, kGroup>, 1 << kGroup> lists{};
+    for (size_t set = 0; set < lists.size(); ++set)
+        for (uint8_t cell = 0, at = 0; cell < kGroup; ++cell)
+            if (set >> cell & 1) lists[set][at++] = cell;
+    return lists;
+}();
+
+// Copies the windows that reach out of the picture, with its outermost pixels repeated.
+OV2_AVX2 void copy_outside(const CellRows& r, const CellRoom& room, int64_t count) {
+    const auto width = static_cast<int>(r.width), height = static_cast<int>(r.height);
+    uint8_t *line = room.copies(), *copy = line;
+    for (int64_t i = 0; i < count; ++i) {
+        const auto place = static_cast<uint32_t>(room.outside_places()[i]);
+        const int x = static_cast<int16_t>(place), y = static_cast<int16_t>(place >> 16);
+        copy_window(r.prev, width, height, x, static_cast<int>(r.y) + y, copy);
+        room.windows()[room.outside()[i]] = copy;
+        copy += CellRoom::kWindowRead;
+        if (copy + CellRoom::kWindowRead > line + width) copy = line += kRows * width;
+    }
+}
+
 // Where each cell's window begins, and lengths: before residuals and apart from them, so that no window waits
-// for its place. Windows lie in the picture, or are copied with its outermost pixels repeated.
+// for its place. Windows lie in the picture; which do not is listed without a branch, to be copied.
 OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* lengths) {
     // As near to the limits as 16 bits allow.
     auto near = [](int v) { return std::clamp(v, -32768, 32767); };
@@ -66,31 +90,35 @@ OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* l
     const int64_t cells = r.cells();
     const auto width = static_cast<int>(r.width), height = static_cast<int>(r.height);
     const __m256i strides = eight_vectors(1, width);
-    const __m256i first_columns = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
-    const __m256i last_columns = _mm256_add_epi32(first_columns, _mm256_set1_epi32(width - 4 * kGroup));
+    const __m256i base = _mm256_set1_epi64x(reinterpret_cast<int64_t>(r.prev + r.y * r.width));
+    // Where windows may begin and end. At the end that is a row less than there are, as eight pixels of the
+    // last row may lie behind the picture.
+    const __m256i first = eight_vectors(0, -r.y), last = eight_vectors(width - 4, height - 6 - r.y);
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const uint8_t** windows = room.windows();
-    uint8_t *line = room.copies(), *copy = line;
+    int index = 0, count = 0;
     for (int64_t row = 0; row < r.rows; ++row) {
-        const int64_t top = r.y + 4 * row;
-        const __m256i base = _mm256_set1_epi64x(reinterpret_cast<int64_t>(r.prev + top * r.width));
-        // Where windows may begin and end. At the end that is a row less than there are, as eight pixels of
-        // the last row may lie behind the picture.
-        const __m256i first = eight_vectors(0, -top), last = eight_vectors(width - 4, height - 6 - top);
-        __m256i columns = first_columns;
         for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
             const int64_t column = std::min(c, cells - kGroup);
-            const int16_t* from = r.vectors + 2 * (row * cells + column);
-            __m256i vectors = load_wide(from);
-            __m256i begin = _mm256_add_epi16(_mm256_srai_epi16(vectors, 2), columns);
+            __m256i vectors = load_wide(r.vectors + 2 * (row * cells + column));
+            __m256i places =
+                _mm256_add_epi32(_mm256_slli_epi32(lanes, 2), eight_vectors(4 * column, 4 * row));
+            __m256i begin = _mm256_add_epi16(_mm256_srai_epi16(vectors, 2), places);
             __m256i end = _mm256_srai_epi16(_mm256_adds_epi16(vectors, _mm256_set1_epi16(3)), 2);
-            end = _mm256_add_epi16(end, columns);
-            __m256i outside =
-                _mm256_or_si256(_mm256_cmpgt_epi16(first, begin), _mm256_cmpgt_epi16(end, last));
-            columns =
-                _mm256_min_epi32(_mm256_add_epi32(columns, _mm256_set1_epi32(4 * kGroup)), last_columns);
-            __m256i places = _mm256_madd_epi16(begin, strides);
-            __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(places));
-            __m256i high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(places, 1));
+            end = _mm256_add_epi16(end, places);
+            __m256i out = _mm256_or_si256(_mm256_cmpgt_epi16(first, begin), _mm256_cmpgt_epi16(end, last));
+            __m256i in = _mm256_cmpeq_epi32(out, _mm256_setzero_si256());
+            auto set = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(in))) ^ 255U;
+            __m256i listed = _mm256_cvtepu8_epi32(
+                _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kCellsOfSet[set].data())));
+            store_wide(room.outside() + count, _mm256_add_epi32(listed, _mm256_set1_epi32(index)));
+            store_wide(room.outside_places() + count, _mm256_permutevar8x32_epi32(begin, listed));
+            count += __builtin_popcount(set);
+            index += kGroup;
+
+            __m256i offsets = _mm256_madd_epi16(begin, strides);
+            __m256i low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(offsets));
+            __m256i high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(offsets, 1));
             store_wide(windows, _mm256_add_epi64(base, low));
             store_wide(windows + 4, _mm256_add_epi64(base, high));
 
@@ -99,29 +127,22 @@ OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* l
             __m256 root = _mm256_sqrt_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(moved, moved)));
             __m256i length = _mm256_cvttps_epi32(_mm256_mul_ps(root, _mm256_set1_ps(16)));
             store_wide(lengths + c, _mm256_add_epi32(load_wide(lengths + c), length));
-
-            auto bits = static_cast<unsigned>(_mm256_movemask_epi8(outside));  // four for a cell
-            while (bits != 0) {
-                int k = __builtin_ctz(bits) / 4;
-                bits &= ~(15U << 4 * k);
-                int x = 4 * (static_cast<int>(column) + k) + (from[2 * k] >> 2);
-                int y = static_cast<int>(top) + (from[2 * k + 1] >> 2);
-                copy_window(r.prev, width, height, x, y, copy);
-                windows[k] = copy;
-                copy += CellRoom::kWindowRead;
-                if (copy + CellRoom::kWindowRead > line + width) copy = line += kRows * width;
-            }
         }
     }
+    copy_outside(r, room, count);
 }
 
-// Asks for what comes after a group, a little each time: of much at once the processor drops a part.
+// What comes after a group is fetched into the nearest cache or into the second.
+constexpr int kNearest = 3, kSecond = 2;
+
+// Asks for it, a little each time: of much at once the processor drops a part.
+template <int kCache>
 inline __attribute__((always_inline)) void fetch_next(CellRows& r) {
     for (int64_t i = 0; i < 16 * kGroup; i += 64) {
-        __builtin_prefetch(r.next_luma + i);
-        __builtin_prefetch(r.next_prev + i);
+        __builtin_prefetch(r.next_luma + i, 0, kCache);
+        __builtin_prefetch(r.next_prev + i, 0, kCache);
     }
-    __builtin_prefetch(r.next_vectors);
+    __builtin_prefetch(r.next_vectors, 0, kCache);
     r.next_luma += 16 * kGroup;
     r.next_prev += 16 * kGroup;
     r.next_vectors += 2 * kGroup;
@@ -169,7 +190,7 @@ OV2_AVX2 void measure_residuals_avx2(CellRows r, const uint8_t* const* windows, 
     const int64_t cells = r.cells();
     for (int64_t row = 0; row < r.rows; ++row) {
         for (int64_t c = 0; c < CellRoom::grouped(cells); c += 4, windows += 4) {
-            if (c % kGroup == 0) fetch_next(r);
+            if (c % kGroup == 0) fetch_next<kSecond>(r);
             // As the groups are, in halves.
             const int64_t column = std::min(c - c % kGroup, cells - kGroup) + c % kGroup;
             __m256i vectors =
@@ -193,8 +214,54 @@ OV2_AVX2 void measure_residuals_avx2(CellRows r, const uint8_t* const* windows, 
     }
 }
 
-// A row of a group's windows, as pairs. Each is put in its place as it is loaded: unlike the obvious
-// instructions, which broadcast or insert, this one does without the ports that shuffle.
+// A row of the windows of a group's cells 0, 1, 4 and 5, as pairs. Each is put in its place as it is loaded:
+// unlike the obvious instructions, which broadcast or insert, this one does without the ports that shuffle.
+OV2_AVX512_INLINE __m256i gather_256(const uint8_t* const* windows, int64_t offset) {
+    constexpr int kThird = 0xAA;  // of three operands
+    auto eight = [&](int i) { return load<int64_t>(windows[i] + offset); };
+    __m256i row =
+        _mm256_castsi128_si256(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(windows[0] + offset)));
+    row = _mm256_mask_ternarylogic_epi64(row, 2, row, _mm256_set1_epi64x(eight(1)), kThird);
+    row = _mm256_mask_ternarylogic_epi64(row, 4, row, _mm256_set1_epi64x(eight(4)), kThird);
+    row = _mm256_mask_ternarylogic_epi64(row, 8, row, _mm256_set1_epi64x(eight(5)), kThird);
+    return pairs(row);
+}
+
+// As with AVX2, a group at a time, in halves that are packed into a row of the picture: cells 0, 1, 4 and 5,
+// and cells 2, 3, 6 and 7.
+OV2_AVX512 void measure_residuals_256(CellRows r, const uint8_t* const* windows, int32_t* residuals) {
+    const int64_t cells = r.cells();
+    for (int64_t row = 0; row < r.rows; ++row) {
+        for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
+            fetch_next<kSecond>(r);
+            const int64_t column = std::min(c, cells - kGroup);
+            __m256i above, below;
+            find_weights(load_wide(r.vectors + 2 * (row * cells + column)), &above, &below);
+            const __m256i lower = _mm256_broadcastsi128_si256(lower_cells());
+            const __m256i upper = _mm256_broadcastsi128_si256(upper_cells());
+            const __m256i above1 = _mm256_shuffle_epi8(above, lower),
+                          below1 = _mm256_shuffle_epi8(below, lower);
+            const __m256i above2 = _mm256_shuffle_epi8(above, upper),
+                          below2 = _mm256_shuffle_epi8(below, upper);
+            __m256i rows1[kRows], rows2[kRows];
+            for (int64_t j = 0; j < kRows; ++j) rows1[j] = gather_256(windows, j * r.width);
+            for (int64_t j = 0; j < kRows; ++j) rows2[j] = gather_256(windows + 2, j * r.width);
+            const uint8_t* luma = r.luma + 4 * (row * r.width + column);
+            __m256i sums = load_wide(residuals + c);
+            for (int64_t j = 0; j < 4; ++j) {
+                __m256i predicted = _mm256_packus_epi16(predict(rows1[j], rows1[j + 1], above1, below1),
+                                                        predict(rows2[j], rows2[j + 1], above2, below2));
+                __m256i actual = load_wide(luma + j * r.width);
+                __m256i distance =
+                    _mm256_sub_epi8(_mm256_max_epu8(predicted, actual), _mm256_min_epu8(predicted, actual));
+                sums = _mm256_dpbusd_epi32(sums, distance, _mm256_set1_epi8(1));
+            }
+            store_wide(residuals + c, sums);
+        }
+    }
+}
+
+// A row of a group's windows, as pairs.
 OV2_AVX512_INLINE __m512i gather_512(const uint8_t* const* windows, int64_t offset) {
     __m512i row =
         _mm512_castsi128_si512(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(windows[0] + offset)));
@@ -214,12 +281,12 @@ OV2_AVX512_INLINE __m512i spread_512(__m256i cells) {
     return _mm512_shuffle_epi8(_mm512_cvtepu32_epi64(cells), _mm512_broadcast_i32x4(two));
 }
 
-// As with AVX2, a group at a time.
+// A group at a time.
 OV2_AVX512 void measure_residuals_512(CellRows r, const uint8_t* const* windows, int32_t* residuals) {
     const int64_t cells = r.cells();
     for (int64_t row = 0; row < r.rows; ++row) {
         for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
-            fetch_next(r);
+            fetch_next<kNearest>(r);
             const int64_t column = std::min(c, cells - kGroup);
             __m256i above8, below8;
             find_weights(load_wide(r.vectors + 2 * (row * cells + column)), &above8, &below8);
@@ -245,11 +312,10 @@ OV2_AVX512 void measure_residuals_512(CellRows r, const uint8_t* const* windows,
 
 void measure_cells_x86(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths) {
     measure_vectors(rows, room, lengths);
-    if (rows.instructions == Instructions::kAvx512) {
-        measure_residuals_512(rows, room.windows(), residuals);
-    } else {
-        measure_residuals_avx2(rows, room.windows(), residuals);
-    }
+    auto* measure_residuals = rows.instructions == Instructions::kAvx512Wide ? measure_residuals_512
+                              : rows.instructions == Instructions::kAvx512   ? measure_residuals_256
+                                                                             : measure_residuals_avx2;
+    measure_residuals(rows, room.windows(), residuals);
     // What the last group of each row adds up was kept apart: it follows those before.
     const int64_t cells = rows.cells();
     for (int32_t* sums : {residuals, lengths})
