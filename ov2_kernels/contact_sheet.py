@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from . import ops
-from .media import Array, Samples
+from .media import Array
 from .tokens import CodecTokens
 
 MARGIN = 8
@@ -41,25 +41,22 @@ def contact_sheet(
     path: str | os.PathLike[str],
     tokens: CodecTokens,
     *,
-    samples: Samples | None = None,
     frames_per_group: int = 4,
     tile_height: int = 168,
     backend: str = "auto",
 ) -> Image.Image:
     """Draws one row per group: its canvases, the frames that gave most blocks, and those with unkept blocks dimmed.
 
-    ``path`` is the video that ``tokens`` came from; its frames are read again unless ``samples`` brings
-    those of ``tokens.frame_ids``. Tiles are ``tile_height`` pixels high.
+    ``path`` is the video that ``tokens`` came from; the frames shown are read again. Tiles are ``tile_height`` pixels
+    high.
     """
     kept = kept_blocks(tokens)
     groups = int(tokens.group_ids[-1]) + 1
     shown = [_most_kept(tokens, kept, k, frames_per_group) for k in range(groups)]
     height, width = tokens.canvases.shape[1:3]
-    read = tokens.frame_ids.tolist()
-    if samples is None:
-        read = sorted({frame for frames in shown for frame in frames})
-        how: dict[str, Any] = {"motion_source": "none", "limits": tokens.config.limits, "backend": backend}
-        samples = ops.read_samples(path, read, height, width, **how) if read else None
+    read = sorted({frame for frames in shown for frame in frames})
+    how: dict[str, Any] = {"motion_source": "none", "limits": tokens.config.limits, "backend": backend}
+    samples = ops.read_samples(path, read, height, width, **how) if read else None
     seconds = dict(zip(tokens.frame_ids.tolist(), tokens.timestamps.tolist(), strict=True))
 
     columns = int(np.bincount(tokens.group_ids).max())

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from . import ops
 from .contact_sheet import dim_unkept
 from .fresh_files import fresh_file
+from .media import Array
 from .tokens import CodecTokens
-from .trace import Trace
+from .trace import kept_blocks
 
 #: Times are told in milliseconds.
 _TICK = Fraction(1, 1000)
+#: Samples that are in memory at the same time.
+_AT_ONCE = 512
 _ENCODERS = (("libx264", {"crf": "20", "preset": "veryfast"}), ("mpeg4", {"qscale": "3"}))
 
 
-def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: Trace) -> None:
+def write_mask_video(
+    path: str | os.PathLike[str],
+    tokens: CodecTokens,
+    video: str | os.PathLike[str],
+    *,
+    progress: Callable[[int], None] | None = None,
+    backend: str = "auto",
+) -> None:
     """Writes a video: the sampled frames on the left, their kept blocks on the right, each shown at its own time.
 
-    The suffix of ``path`` names the container. Needs PyAV (``ImportError`` without); ``ValueError`` for a suffix that
-    no container has, or one whose container takes no such video. Nothing is left behind where it fails.
+    ``video`` is that of ``tokens``; its samples are read again, a few hundred at a time. The suffix of ``path`` names
+    the container. Needs PyAV (``ImportError`` without); ``ValueError`` for a suffix that no container has, or one whose
+    container takes no such video. Nothing is left behind where it fails.
     """
     try:
         import av
@@ -32,8 +46,7 @@ def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: T
     if not target.suffix:
         raise ValueError(f"{target}: the name must end in .mp4 or another suffix that names a container")
     block = 2 * tokens.config.patch
-    kept = trace.kept
-    pictures = trace.samples.frames
+    height, width = tokens.canvases.shape[1:3]
     encoder, options = next(e for e in _ENCODERS if e[0] in av.codecs_available)
     # Through a file of Python's, whose errors are the system's.
     with fresh_file(target) as fresh, open(fresh, "wb") as file:
@@ -44,7 +57,7 @@ def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: T
         with container as out:
             try:
                 stream = out.add_stream(encoder, rate=max(1, round(tokens.fps)), options=options)
-                stream.height, stream.width = pictures.shape[1], 2 * pictures.shape[2]
+                stream.height, stream.width = height, 2 * width
                 stream.pix_fmt = "yuv420p"
                 stream.time_base = stream.codec_context.time_base = _TICK
                 out.start_encoding()
@@ -52,10 +65,26 @@ def write_mask_video(path: str | os.PathLike[str], tokens: CodecTokens, trace: T
                 why = f"the container of the suffix {target.suffix!r} takes no {encoder}; .mp4 and .mkv do"
                 raise ValueError(f"{target}: {why}") from error
             last = -1
-            for picture, mask, seconds in zip(pictures, kept, tokens.timestamps, strict=True):
+            times = tokens.timestamps - tokens.timestamps[0]
+            pictures = _pictures(tokens, video, progress, backend)
+            for picture, mask, seconds in zip(pictures, kept_blocks(tokens), times, strict=True):
                 both = np.concatenate([picture, dim_unkept(picture, mask, block)], axis=1)
                 frame = av.VideoFrame.from_ndarray(both, format="rgb24")
-                last = max(last + 1, round(1000 * float(seconds - tokens.timestamps[0])))
+                last = max(last + 1, round(1000 * float(seconds)))
                 frame.pts, frame.time_base = last, _TICK
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
+
+
+def _pictures(
+    tokens: CodecTokens, video: str | os.PathLike[str], progress: Callable[[int], None] | None, backend: str
+) -> Iterator[Array]:
+    """The samples, RGB, of which few are in memory at the same time."""
+    limits, threads = tokens.config.limits, tokens.config.threads
+    info = ops.probe(video, limits=limits, backend=backend)
+    how: dict[str, Any] = {"info": info, "limits": limits, "threads": threads, "backend": backend}
+    for first in range(0, len(tokens.frame_ids), _AT_ONCE):
+        frame_ids = tokens.frame_ids[first : first + _AT_ONCE]
+        yield from ops.read_samples(video, frame_ids, *tokens.canvases.shape[1:3], motion_source="none", **how).frames
+        if progress is not None:
+            progress(first + len(frame_ids))

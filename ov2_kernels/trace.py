@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,8 +13,14 @@ import numpy as np
 from . import ops
 from .bits import exact_bits, merge_bits
 from .choose import score_inputs
-from .media import Array, Samples, VideoInfo
+from .config import CodecConfig
+from .media import Array, Pictures, Samples, VideoInfo
 from .tokens import CodecTokens
+
+#: Groups are read together up to so many samples, whose pictures are in memory at the same time.
+_AT_ONCE = 512
+#: Up to so many samples the pictures of all are kept, of more only those that gave a block.
+MOST_PICTURES = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +28,12 @@ class Trace:
     """The stages' results between the video and its tokens; ``N`` samples of ``hb`` x ``wb`` blocks."""
 
     info: VideoInfo
-    samples: Samples
+    #: the samples whose pictures are kept, int64 ``[S]``, and these, RGB uint8 ``[S, H, W, 3]``
+    shown: Array
+    pictures: Array
+    #: bytes of each sample's packet, int64 ``[N]``, and letter of its picture type, ``S1`` ``[N]``
+    packet_bytes: Array
+    pict_types: Array
     #: int32, int32 and int64 ``[N, hb, wb]``, as ``block_energies`` returns them
     residual: Array
     motion: Array
@@ -35,9 +46,7 @@ class Trace:
     @property
     def kept(self) -> Array:
         """Which blocks of the samples are on a canvas, bool ``[N, hb, wb]``."""
-        mask = np.zeros(self.scores.size, dtype=bool)
-        mask[self.selected.ravel()] = True
-        return mask.reshape(self.scores.shape)
+        return _mask(self.selected, self.scores.shape)
 
 
 def trace_tokens(
@@ -69,28 +78,102 @@ def trace_tokens(
             f"not {told[0]} of {told[2]}x{told[1]} in {told[3]}"
         )
     config = tokens.config
-    shown = config.replace(score_mode="fused") if config.score_mode == "change" else config
+    selected = _selected(tokens)
+    blocks = selected.shape[1]
+    shown = np.arange(len(tokens.frame_ids))
+    if len(shown) > MOST_PICTURES:
+        shown = np.flatnonzero(np.bincount(selected.ravel() // blocks, minlength=len(shown)))
     height, width = tokens.canvases.shape[1:3]
-    samples = ops.read_samples(
-        path,
-        tokens.frame_ids,
-        height,
-        width,
-        info=info,
-        threads=config.threads,
-        motion_source=shown.motion_wanted,
-        progress=progress,
-        limits=config.limits,
-        backend=backend,
-    )
-    exact, known = exact_bits(path, info, tokens.frame_ids, height, width, shown, backend=backend)
-    residual, motion, bits = score_inputs(samples, config, config.threads, backend, partial(merge_bits, exact, known))
+    pictures = np.empty((len(shown), height, width, 3), np.uint8)
+    parts: list[tuple[Array, ...]] = []
+    for first, end, samples in _read(tokens, path, info, _reading(config), progress, backend):
+        edges = tokens.group_edges[(tokens.group_edges >= first) & (tokens.group_edges <= end)] - first
+        parts.append((samples.packet_bytes, samples.pict_types, *_score(samples, edges, path, info, config, backend)))
+        here = (shown >= first) & (shown < end)
+        whole = (shown[here, None] - first) * blocks + np.arange(blocks)
+        # Colour is converted where it is packed: these are whole frames.
+        pictures[here], _ = ops.pack_canvases(
+            samples.frames, whole, samples.frame_ids, patch=config.patch, threads=config.threads, backend=backend
+        )
+    packet_bytes, pict_types, residual, motion, bits, scores = map(np.concatenate, zip(*parts, strict=True))
+    return Trace(info, shown, pictures, packet_bytes, pict_types, residual, motion, bits, scores, selected)
+
+
+def _reading(config: CodecConfig) -> CodecConfig:
+    """The settings with which samples are read again: all energies are measured, whatever the score looks at."""
+    return config.replace(score_mode="fused") if config.score_mode == "change" else config
+
+
+def runs(group_edges: Array, most: int) -> list[tuple[int, int]]:
+    """Runs of whole groups, of ``most`` samples at most but where a group has more."""
+    edges = group_edges.tolist()
+    found, first = [], edges[0]
+    for edge, following in zip(edges[1:], [*edges[2:], None], strict=True):
+        if following is None or following - first > most:
+            found.append((first, edge))
+            first = edge
+    return found
+
+
+def _read(
+    tokens: CodecTokens,
+    path: str,
+    info: VideoInfo,
+    config: CodecConfig,
+    progress: Callable[[int], None] | None,
+    backend: str,
+) -> Iterator[tuple[int, int, Samples]]:
+    """The samples, some groups at a time; first and end of each such run."""
+    height, width = tokens.canvases.shape[1:3]
+    for first, end in runs(tokens.group_edges, _AT_ONCE):
+        yield (
+            first,
+            end,
+            ops.read_samples(
+                path,
+                tokens.frame_ids[first:end],
+                height,
+                width,
+                info=info,
+                pictures=Pictures.empty(end - first, height, width, frames=False),
+                threads=config.threads,
+                motion_source=config.motion_wanted,
+                progress=None if progress is None else partial(_further, progress, first),
+                limits=config.limits,
+                backend=backend,
+            ),
+        )
+
+
+def _further(progress: Callable[[int], None], first: int, done: int) -> None:
+    progress(first + done)
+
+
+def _score(
+    samples: Samples, edges: Array, path: str, info: VideoInfo, config: CodecConfig, backend: str
+) -> tuple[Array, Array, Array, Array]:
+    """The three energies and the score of some groups."""
+    height, width = samples.luma.shape[1:]
+    exact, known = exact_bits(path, info, samples.frame_ids, height, width, _reading(config), backend=backend)
+    energies = score_inputs(samples, config, config.threads, backend, partial(merge_bits, exact, known))
     how: dict[str, Any] = {"patch": config.patch, "threads": config.threads, "backend": backend}
     if config.score_mode == "change":
-        scores = ops.change_scores(samples.luma, samples.prev_luma, tokens.group_edges, **how)
+        scores = ops.change_scores(samples.luma, samples.prev_luma, edges, **how)
     else:
-        scores = ops.fuse_scores(residual, motion, bits, tokens.group_edges, weights=config.weights, **how)
-    return Trace(info, samples, residual, motion, bits, scores, _selected(tokens))
+        scores = ops.fuse_scores(*energies, edges, weights=config.weights, **how)
+    return (*energies, scores)
+
+
+def kept_blocks(tokens: CodecTokens) -> Array:
+    """Which blocks of the samples are on a canvas, bool ``[N, hb, wb]``; of no sample more need be known."""
+    hp, wp = tokens.grid
+    return _mask(_selected(tokens), (len(tokens.frame_ids), hp // 2, wp // 2))
+
+
+def _mask(selected: Array, shape: tuple[int, ...]) -> Array:
+    mask = np.zeros(shape, dtype=bool)
+    mask.ravel()[selected.ravel()] = True
+    return mask
 
 
 def _selected(tokens: CodecTokens) -> Array:

@@ -10,7 +10,6 @@ from .contact_sheet import contact_sheet
 from .fresh_files import check_file, fresh_file, write_picture
 from .mask_video import write_mask_video
 from .report import html_report
-from .trace import trace_tokens
 from .video import Progress, tokenize_video
 
 
@@ -29,27 +28,24 @@ def view_video(
 
     Returns the paths written. Before any work, ``FileExistsError`` where one exists and ``overwrite`` is not set, or is
     the video or no regular file; ``ValueError`` where two are the same, or ``png`` does not end in ``.png``. Each file
-    appears whole or not at all. ``progress`` is called as by :func:`tokenize_video`, and for a page or a mask video
-    once more, for a second read.
+    appears whole or not at all. ``progress`` is called as by :func:`tokenize_video`, and for a page and a mask video
+    once more each, as they read the samples again.
     """
     targets = {name: Path(path) for name, path in (("page", page), ("png", png), ("mask_video", mask_video)) if path}
     _check(targets, video, overwrite)
     tokens = tokenize_video(video, config, backend=backend, progress=progress)
     count = len(tokens.frame_ids)
     again = None if progress is None else lambda done: progress("look", done, count)
-    trace = None
-    if "page" in targets or "mask_video" in targets:
-        trace = trace_tokens(tokens, video, progress=again, backend=backend)
     if "page" in targets:
-        text = html_report(tokens, video, trace=trace)
+        text = html_report(tokens, video, progress=again, backend=backend)
         with fresh_file(targets["page"]) as fresh:
             fresh.write_text(text, encoding="utf-8")
     if "png" in targets:
-        sheet = contact_sheet(video, tokens, samples=trace.samples if trace else None, backend=backend)
+        sheet = contact_sheet(video, tokens, backend=backend)
         with fresh_file(targets["png"]) as fresh:
             write_picture(fresh, sheet, "PNG")
-    if trace and "mask_video" in targets:
-        write_mask_video(targets["mask_video"], tokens, trace)
+    if "mask_video" in targets:
+        write_mask_video(targets["mask_video"], tokens, video, progress=again, backend=backend)
     return list(targets.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import itertools
 import json
 import re
 import sys
@@ -14,10 +15,9 @@ import av
 import numpy as np
 import pytest
 from ov2_kernels import CodecConfig, CodecTokens, cli, ops, tokenize, tokenize_video
-from ov2_kernels.contact_sheet import contact_sheet
 from ov2_kernels.report import html_report, picture_kinds
 from ov2_kernels.report.pictures import jpegs_within
-from ov2_kernels.trace import trace_tokens
+from ov2_kernels.trace import runs, trace_tokens
 from ov2_kernels.view import view_video
 from PIL import Image
 
@@ -47,7 +47,7 @@ def test_trace_is_what_the_tokens_were_chosen_by(tokens):
     config = tokens.config
     again = ops.select_blocks(trace.scores, tokens.group_edges, images_per_group=config.images_per_group)
     np.testing.assert_array_equal(trace.selected, again)
-    canvases, positions = ops.pack_canvases(trace.samples.frames, trace.selected, tokens.frame_ids)
+    canvases, positions = ops.pack_canvases(trace.pictures, trace.selected, tokens.frame_ids)
     np.testing.assert_array_equal(canvases, tokens.canvases)
     np.testing.assert_array_equal(positions, tokens.src_patch_position)
     assert trace.kept.sum() == tokens.num_tokens, "no block is kept twice"
@@ -60,7 +60,8 @@ def test_a_trace_of_tokens_scored_by_change(clip_path):
     data = page_data(tokens.to_html())
     np.testing.assert_array_equal(unpack(data["scores"], "<u2"), np.minimum(trace.scores.ravel(), 65535))
     assert not any("vectors" in text for text in data["warnings"]), "none were looked for"
-    assert (tokens.motion_source, trace.samples.motion_source) == ("none", "estimated"), "the page shows them"
+    assert tokens.motion_source == "none"
+    assert trace.motion.any(), "the page shows vectors all the same"
 
 
 def test_trace_of_another_video_is_refused(tokens, clip_path):
@@ -209,19 +210,56 @@ def test_an_existing_page_is_said_in_words_of_the_command(clip_path, tmp_path, c
     assert capsys.readouterr().err == f"ov2-kernels: {page}: exists already; --overwrite replaces it\n"
 
 
-def test_only_what_needs_the_trace_traces(clip_path, tmp_path, monkeypatch):
+def test_only_the_page_needs_the_trace(clip_path, tmp_path, monkeypatch):
     clip = clip_path("h264_bframes")
     view_video(clip, CodecConfig(**SMALL), png=tmp_path / "both.png", page=tmp_path / "page.html")
-    monkeypatch.setattr("ov2_kernels.view.trace_tokens", None)
-    view_video(clip, CodecConfig(**SMALL), png=tmp_path / "alone.png")
+    monkeypatch.setattr("ov2_kernels.report.trace_tokens", None)
+    view_video(clip, CodecConfig(**SMALL), png=tmp_path / "alone.png", mask_video=tmp_path / "kept.mp4")
     assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "both.png").read_bytes()
 
 
-def test_a_sheet_takes_samples_that_were_read(tokens, monkeypatch):
-    read = contact_sheet(tokens.video, tokens)
-    samples = trace_tokens(tokens).samples
-    monkeypatch.setattr("ov2_kernels.ops.read_samples", None)
-    assert contact_sheet(tokens.video, tokens, samples=samples) == read
+def test_of_many_samples_those_are_shown_that_gave_a_block(clip_path, monkeypatch):
+    few_canvases = {**SMALL, "target_canvas": 4, "images_per_group": 2, "group_size": 20}
+    tokens = tokenize_video(clip_path("h264_bframes"), **few_canvases)
+    whole, page = trace_tokens(tokens), page_data(html_report(tokens))
+    monkeypatch.setattr("ov2_kernels.trace.MOST_PICTURES", len(tokens.frame_ids) - 1)
+    trace = trace_tokens(tokens)
+    gave = np.flatnonzero(whole.kept.any(axis=(1, 2)))
+    assert 0 < len(gave) < len(tokens.frame_ids), "else this tells nothing"
+    np.testing.assert_array_equal(trace.shown, gave)
+    np.testing.assert_array_equal(trace.pictures, whole.pictures[gave])
+    np.testing.assert_array_equal(trace.scores, whole.scores)
+    few = page_data(html_report(tokens))
+    assert few["sampleFrames"] == tokens.frame_ids[gave].tolist()
+    assert len(few["pictures"]) == len(gave)
+    assert f"{len(gave)} gave tokens and are shown" in {row[0]: row[2] for row in few["summary"]}["samples"]
+    ids, blocks = np.array(page["sampleFrames"]), whole.selected.shape[1]
+    sources = [np.divmod(unpack(p["selected"], "<u4"), blocks) for p in (page, few)]
+    np.testing.assert_array_equal(sources[0][1], sources[1][1])
+    np.testing.assert_array_equal(ids[sources[0][0]], np.array(few["sampleFrames"])[sources[1][0]])
+    starts = [np.array(p["sampleFrames"])[p["groupEdges"][:-1]] for p in (page, few)]
+    np.testing.assert_array_equal(*starts)
+
+
+@pytest.mark.parametrize("options", [{}, {"score_mode": "fused"}])
+def test_a_trace_read_by_groups_is_the_same(clip_path, monkeypatch, options):
+    tokens = tokenize_video(clip_path("h264_bframes"), CodecConfig(**SMALL, **options))
+    whole = trace_tokens(tokens)
+    monkeypatch.setattr("ov2_kernels.trace._AT_ONCE", 1)
+    told = []
+    parts = trace_tokens(tokens, progress=told.append)
+    assert len(tokens.group_edges) > 2
+    for name in ("shown", "pictures", "packet_bytes", "pict_types", "residual", "motion", "bits", "scores", "selected"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name), err_msg=name, strict=True)
+    assert told == sorted(told)
+    assert told[-1] == len(tokens.frame_ids)
+
+
+def test_runs_of_groups_are_whole_and_no_longer_than_they_need_be():
+    edges = np.array([0, 5, 9, 30, 33, 34, 50])
+    assert runs(edges, 10) == [(0, 9), (9, 30), (30, 34), (34, 50)]
+    assert runs(edges, 1) == list(itertools.pairwise(edges.tolist()))
+    assert runs(edges, 99) == [(0, 50)]
 
 
 def test_a_page_of_a_video_whose_name_is_not_utf8(tokens):
@@ -237,7 +275,7 @@ def test_a_mask_video_shows_frames_at_their_times_and_dims_what_is_not_kept(toke
     with av.open(str(path)) as container:
         shown = [(float(f.time), f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
     assert [t for t, _ in shown] == pytest.approx((tokens.timestamps - tokens.timestamps[0]).tolist(), abs=0.001)
-    for (_, both), frame, mask in zip(shown, trace.samples.frames, trace.kept, strict=True):
+    for (_, both), frame, mask in zip(shown, trace.pictures, trace.kept, strict=True):
         left, right = np.hsplit(both.astype(int), 2)
         bright = mask.repeat(28, axis=0).repeat(28, axis=1)
         assert np.abs(left - frame).mean() < 8

@@ -31,25 +31,24 @@ def html_report(
     tokens: CodecTokens,
     video: str | os.PathLike[str] | None = None,
     *,
-    trace: Trace | None = None,
     max_bytes: int = 9_500_000,
     progress: Callable[[int], None] | None = None,
     backend: str = "auto",
 ) -> str:
     """The page as a string of HTML that needs nothing else, neither files nor a network.
 
-    ``video`` is where the video of ``tokens`` lies, by default where they found it; its samples are read again unless
-    ``trace`` brings them. Pictures are compressed until the page has no more than ``max_bytes``; where the numbers
-    alone would fill that, ``ValueError``.
+    ``video`` is where the video of ``tokens`` lies, by default where they found it; its samples are read again. Of more
+    than 1024 samples those are shown of which something was kept. Pictures are compressed until the page has no more
+    than ``max_bytes``; where the numbers alone would fill that, ``ValueError``.
     """
     tokens = tokens.numpy()
-    trace = trace or trace_tokens(tokens, video, progress=progress, backend=backend)
+    trace = trace_tokens(tokens, video, progress=progress, backend=backend)
     data = {**_facts(tokens, trace), **_arrays(tokens, trace)}
     page = _page(data, tokens.video)
     # base64 takes four characters for three bytes, and each picture a prefix, quotes and a comma.
-    room = (max_bytes - len(page)) * 3 // 4 - 30 * (len(tokens.canvases) + len(tokens.frame_ids))
+    room = (max_bytes - len(page)) * 3 // 4 - 30 * (len(tokens.canvases) + len(trace.shown))
     canvases = jpegs_within(tokens.canvases, room * 2 // 5)
-    frames = jpegs_within(trace.samples.frames, room - sum(map(len, canvases)))
+    frames = jpegs_within(trace.pictures, room - sum(map(len, canvases)))
     data["canvases"] = [_data_uri(picture) for picture in canvases]
     data["pictures"] = [_data_uri(picture) for picture in frames]
     return _page(data, tokens.video)
@@ -80,14 +79,14 @@ def _facts(tokens: CodecTokens, trace: Trace) -> dict[str, Any]:
         "duration": info.duration,
         "canvasGroup": tokens.group_ids.tolist(),
         "canvasKind": "".join(tokens.canvas_kinds.tolist()),
-        "groupEdges": tokens.group_edges.tolist(),
-        "summary": _summary(tokens, info, blocks),
+        "groupEdges": np.searchsorted(trace.shown, tokens.group_edges).tolist(),
+        "summary": _summary(tokens, info, blocks, len(trace.shown)),
         "tables": _tables(tokens, trace),
         "warnings": _warnings(tokens, info),
     }
 
 
-def _summary(tokens: CodecTokens, info: VideoInfo, blocks: int) -> list[tuple[str, str, str]]:
+def _summary(tokens: CodecTokens, info: VideoInfo, blocks: int, shown: int) -> list[tuple[str, str, str]]:
     dense = info.frames * blocks
     whole = int((tokens.canvas_kinds == "I").sum())
     first, last = tokens.timestamps[[0, -1]]
@@ -101,7 +100,7 @@ def _summary(tokens: CodecTokens, info: VideoInfo, blocks: int) -> list[tuple[st
             f"{len(tokens.canvases)}",
             f"{whole} whole frames, {len(tokens.canvases) - whole} collages",
         ),
-        ("samples", f"{samples:,}", apart),
+        ("samples", f"{samples:,}", apart if shown == samples else f"{apart}; {shown:,} gave tokens and are shown"),
         ("video", _bytes(int(info.size.sum())), f"{_clock(info.duration)} of {info.codec}"),
         ("time", f"{tokens.timings.get('total', 0.0):.2f} s", "to tokenize"),
     ]
@@ -116,7 +115,7 @@ def _tables(tokens: CodecTokens, trace: Trace) -> dict[str, list[tuple[str, str]
         for field in dataclasses.fields(CodecConfig)
         if getattr(tokens.config, field.name) != getattr(default, field.name)
     ]
-    sampled = int(trace.samples.packet_bytes.sum())
+    sampled = int(trace.packet_bytes.sum())
     return {
         "Video": [
             ("file", tokens.video),
@@ -165,26 +164,28 @@ def _warnings(tokens: CodecTokens, info: VideoInfo) -> list[str]:
 
 def _arrays(tokens: CodecTokens, trace: Trace) -> dict[str, Any]:
     """Everything that comes in numbers, as little-endian integers, compressed, in base64."""
-    info, samples = trace.info, trace.samples
+    info, shown = trace.info, trace.shown
     block = 2 * tokens.config.patch
+    blocks = trace.selected.shape[1]
     full = 65535 if tokens.config.score_mode == "change" else 65535 * sum(tokens.config.weights)
     bars, types, per_bar = _timeline(info)
+    selected = np.searchsorted(shown, trace.selected // blocks) * blocks + trace.selected % blocks
     return {
         "bars": _base64(bars, "<u4"),
         # From each bar's first frame to the next one's, in ten-thousandths of a second.
         "barTimes": _base64(np.diff(np.rint(10_000 * info.times[::per_bar]), prepend=0), "<u4"),
         "barTypes": types,
         "framesPerBar": per_bar,
-        "sampleFrames": tokens.frame_ids.tolist(),
-        "sampleTimes": np.round(tokens.timestamps, 4).tolist(),
-        "sampleTypes": b"".join(samples.pict_types.tolist()).decode(),
-        "sampleBytes": samples.packet_bytes.tolist(),
-        "selected": _base64(trace.selected, "<u4"),
+        "sampleFrames": tokens.frame_ids[shown].tolist(),
+        "sampleTimes": np.round(tokens.timestamps[shown], 4).tolist(),
+        "sampleTypes": b"".join(trace.pict_types[shown].tolist()).decode(),
+        "sampleBytes": trace.packet_bytes[shown].tolist(),
+        "selected": _base64(selected, "<u4"),
         # In sixteenths: grey levels per pixel, and quarter pixels per frame and cell.
-        "residual": _base64(16 * trace.residual.astype(np.int64) // block**2, "<u2"),
-        "motion": _base64(trace.motion // (block // 4) ** 2, "<u2"),
-        "bits": _base64(trace.bits // 256, "<u4"),
-        "scores": _base64(trace.scores.astype(np.int64) * 65535 // full, "<u2"),
+        "residual": _base64(16 * trace.residual[shown].astype(np.int64) // block**2, "<u2"),
+        "motion": _base64(trace.motion[shown] // (block // 4) ** 2, "<u2"),
+        "bits": _base64(trace.bits[shown] // 256, "<u4"),
+        "scores": _base64(trace.scores[shown].astype(np.int64) * 65535 // full, "<u2"),
     }
 
 
