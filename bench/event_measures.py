@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+#: Of an event the encoder must have left this share, in the frame that shows most of it.
+LEFT = 0.5
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -36,6 +39,9 @@ class Kept:
 def measure(kept: Kept, truth: dict[str, Any]) -> dict[str, Any]:
     """Recall, seconds to the nearest evidence, and shares; see the module that calls this for what recall is.
 
+    Events of which the encoder left less than half in their best frame are ``erased``: they are in the clip no more,
+    and count nowhere but in ``recall_with_erased``.
+
     ``distance`` is the median over events of the seconds to the nearest kept block at the event's place, 0 inside it;
     ``spent`` the share of tokens inside an event and at its place; ``sampled`` the share of events with any sampled
     frame inside; ``shots`` the share of shots of a second or longer with a whole frame, or blocks covering half of it,
@@ -47,12 +53,16 @@ def measure(kept: Kept, truth: dict[str, Any]) -> dict[str, Any]:
     edges = np.stack([column, row, column + 1, row + 1], axis=1) / (kept.columns, kept.rows, kept.columns, kept.rows)
     spent = np.zeros(len(frames), dtype=bool)
     hits, distances, sampled = [], [], []
+    erased_hits = []
     for event in truth["events"]:
         begin, end, boxes = event["begin"], event["end"], np.array(event["boxes"])
         # Before and after the event, its place is where it begins and where it ends.
         place = boxes[np.clip(frames - begin, 0, end - begin - 1)]
         there = (np.maximum(edges[:, :2], place[:, :2]) < np.minimum(edges[:, 2:], place[:, 2:])).all(axis=1)
         inside = there & (frames >= begin) & (frames < end)
+        if event["left"] < LEFT:
+            erased_hits.append(bool(inside.any()))
+            continue
         spent |= inside
         hits.append(bool(inside.any()))
         away = np.maximum(np.maximum(begin - frames[there], frames[there] - (end - 1)), 0)
@@ -63,13 +73,15 @@ def measure(kept: Kept, truth: dict[str, Any]) -> dict[str, Any]:
     half = (kept.rows * kept.columns + 1) // 2
     room = len(shots) * half + len(hits) <= len(frames)
     return {
-        "recall": float(np.mean(hits)),
-        "distance": float(np.median(distances)),
+        "recall": float(np.mean(hits)) if hits else None,
+        "recall_with_erased": float(np.mean(hits + erased_hits)),
+        "distance": float(np.median(distances)) if distances else None,
         "spent": float(spent.mean()) if len(spent) else 0.0,
         "sampled": float(np.mean(sampled)) if sampled else None,
         "shots": float(np.mean(shots)) if shots else None,
         "shots_with_room": float(np.mean(shots)) if shots and room else None,
         "events": len(hits),
+        "erased": len(erased_hits),
         "canvases": kept.canvases,
         "tokens": len(frames),
     }
