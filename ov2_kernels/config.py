@@ -26,14 +26,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "frames_384": {"target_canvas": 48, "min_fps": 0.0},
     "frames_768": {"target_canvas": 96, "min_fps": 0.0},
-    "dense": {"group_size": 64, "min_samples": 512, "max_samples": 3600, "min_fps": 12.0},
+    "dense": {"group_size": 64, "min_samples": 512, "max_samples": 7200, "min_fps": 12.0},
 }
 
-#: Seconds of video up to which max_samples is whole; from there to twice as many it falls to half, and no further.
+#: Seconds of video up to which max_samples is whole; from there to twice as many it falls to a quarter, no further.
 _LONG = 600.0
 #: Samples that min_fps asks for at most for each group that there may be, since those of a group are in memory at the
 #: same time; an average, for groups differ in length.
-_PER_GROUP = 400
+_PER_GROUP = 600
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class CodecConfig(Limits):
     group_size: int = setting(32, "samples per group on average")
     min_samples: int = setting(256, "samples at least, however few the canvases, where the video has so many frames")
     min_fps: float = setting(
-        6.0, "samples a second at least, up to max_samples and 400 a group on average; not with near_keyframes"
+        8.0, "samples a second at least, up to max_samples and 600 a group on average; not with near_keyframes"
     )
     max_samples: int = setting(
-        1280,
-        "samples that min_fps asks for at most, no limit of others; falls to half from ten to twenty minutes of video",
+        3200,
+        "samples that min_fps asks for at most, no limit of others; falls to a quarter from ten to twenty minutes",
     )
     min_group_frames: int = setting(8, "samples in a group at least")
     max_group_frames: int = setting(64, "samples in a group at most, or twice the average if that is more")
@@ -141,7 +141,7 @@ class CodecConfig(Limits):
     def preset(cls, name: str, **overrides: Any) -> CodecConfig:
         """Settings by name: ``default``, ``dense``, ``frames_384`` or ``frames_768``; ``overrides`` are further fields.
 
-        With the canvases that they come with, they take 256 to 1280, 512 to 3200, 384 and 768 samples.
+        With the canvases that they come with, they take 256 to 3200, 512 to 4800, 384 and 768 samples.
         """
         if name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
@@ -168,7 +168,7 @@ class CodecConfig(Limits):
             return given
         if self.sampling == "near_keyframes":
             return max(given, self.min_samples)
-        most = self.max_samples * max(_LONG / max(seconds, _LONG), 0.5)
+        most = self.max_samples * (7 * _LONG - 3 * min(max(seconds, _LONG), 2 * _LONG)) / (4 * _LONG)
         dense = min(self.min_fps * seconds, most, _PER_GROUP * self.max_groups)
         return max(given, self.min_samples, math.ceil(dense))
 

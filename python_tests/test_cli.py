@@ -146,7 +146,7 @@ def test_every_setting_is_a_flag(capsys):
     flags = ["--preset", "dense", "--no-avoid-keyframes", "--sampling", "uniform", "--start-time", "1.5"]
     args = cli._parser().parse_args(["tokenize", "v", "-o", "d", *flags, "--threads", "3"])
     own = {"avoid_keyframes": False, "sampling": "uniform", "start_time": 1.5, "threads": 3}
-    expected = CodecConfig(group_size=64, min_samples=512, max_samples=3600, min_fps=12.0, **own)
+    expected = CodecConfig(group_size=64, min_samples=512, max_samples=7200, min_fps=12.0, **own)
     assert cli._config(args) == expected
 
 

@@ -20,8 +20,8 @@ def test_presets():
     assert CodecConfig.preset("frames_384").sample_limit(hour) == 384
     assert CodecConfig.preset("frames_768").sample_limit(hour) == 768
     assert CodecConfig.preset("dense").sample_limit(20.0) == 512
-    assert CodecConfig.preset("dense").sample_limit(hour / 6) == 3200
-    assert CodecConfig.preset("dense", target_canvas=64).sample_limit(hour / 6) == 3600
+    assert CodecConfig.preset("dense").sample_limit(hour / 6) == 4800
+    assert CodecConfig.preset("dense", target_canvas=64).sample_limit(hour / 6) == 7200
     assert CodecConfig.preset("dense").sample_limit(hour) == 1800
     assert CodecConfig(target_canvas=8, profile="readiness").sample_limit(hour) == 64
     assert CodecConfig.preset("dense", target_canvas=128).sample_limit(hour) == 2048
@@ -34,19 +34,19 @@ def test_presets():
     ("seconds", "samples"),
     [
         (0.0, 256),
-        (42.6, 256),
-        (50.0, 300),
-        (50.01, 301),
-        (213.3, 1280),
-        (600.0, 1280),
-        (800.0, 960),
-        (1200.0, 640),
-        (7200.0, 640),
+        (32.0, 256),
+        (50.0, 400),
+        (50.01, 401),
+        (400.0, 3200),
+        (600.0, 3200),
+        (800.0, 2400),
+        (1200.0, 800),
+        (7200.0, 800),
     ],
 )
 def test_longer_videos_are_looked_at_more_often_up_to_a_limit(seconds, samples):
     assert CodecConfig().sample_limit(seconds) == samples
-    assert CodecConfig(target_canvas=8).sample_limit(seconds) == min(samples, 800)
+    assert CodecConfig(target_canvas=8).sample_limit(seconds) == min(samples, 1200)
     assert CodecConfig(sampling="near_keyframes").sample_limit(seconds) == 256
     assert CodecConfig(min_fps=0.0).sample_limit(seconds) == 256
 
@@ -128,11 +128,11 @@ def test_settings_that_there_are_not_are_named_with_the_nearest():
 
 def test_what_is_said_of_presets_and_limits_is_true():
     """README, the docstring of ``preset`` and the help of ``max_samples`` give these numbers."""
-    most = {"default": (256, 1280), "dense": (512, 3200), "frames_384": (384, 384), "frames_768": (768, 768)}
+    most = {"default": (256, 3200), "dense": (512, 4800), "frames_384": (384, 384), "frames_768": (768, 768)}
     for name, expected in most.items():
         counts = [CodecConfig.preset(name).sample_limit(seconds) for seconds in range(3600)]
         assert (min(counts), max(counts)) == expected
         assert f"``{name}``" in CodecConfig.preset.__doc__
-    for value in (256, 1280, 512, 3200, 384, 768):
+    for value in (256, 3200, 512, 4800, 384, 768):
         assert str(value) in CodecConfig.preset.__doc__
     assert CodecConfig(max_samples=10, target_canvas=64).sample_limit(600.0) == 512, "no limit of what others ask for"
