@@ -3,7 +3,8 @@
     python bench/event_recall.py --cache DIR [--quick] [--peers none|cv-preinfer|lmms|all] [--plot recall.png]
 
 An event counts as kept if at least one kept block comes from a frame inside its interval and overlaps its place in that
-frame. The clips are made once, into DIR. Five seeds in a row show every scenario in each length and encoding.
+frame. Events of which the encoder left less than half are not counted: they are in the clip no more. The clips are
+made once, into DIR. Five seeds in a row show every scenario in each length and encoding.
 """
 
 from __future__ import annotations

@@ -35,12 +35,20 @@ def mean_and_error(rows: Rows, what: str, **wanted: Any) -> tuple[float, float]:
     return float(np.mean(means)), float(np.sqrt(np.sum(variances)) / len(means))
 
 
+def _counted(rows: Rows) -> str:
+    """How many events count, and how many are in their clips no more."""
+    clips = {(row["scenario"], row["seed"]): (row["events"], row["erased"]) for row in rows}
+    events, erased = map(sum, zip(*clips.values(), strict=True))
+    return f"{events} events, and {erased} that the encoder erased"
+
+
 def report(rows: Rows) -> str:
     """Every contestant at every budget over all scenarios, then each scenario by itself."""
     budgets, contestants = _names(rows, "budget"), _names(rows, "contestant")
     seeds = _names(rows, "seed")
     lines = [
         f"{len({(r['scenario'], r['seed']) for r in rows})} clips; seeds {', '.join(map(str, seeds))}",
+        _counted(rows),
         "",
         "recall: share of events with a kept block inside; mean over scenarios +- standard error over seeds",
         *align(
@@ -51,6 +59,7 @@ def report(rows: Rows) -> str:
         ),
     ]
     for what, title in (
+        ("recall_with_erased", "recall of all events, those too of which the encoder left less than half"),
         ("sampled", "share of events with any sampled frame inside: what no selection can exceed"),
         ("distance", "median seconds from an event to the nearest kept block at its place; mean over clips"),
         ("spent", "share of the tokens that show an event"),
