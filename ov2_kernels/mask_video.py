@@ -6,16 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from . import ops
 from .contact_sheet import dim_unkept
 from .fresh_files import fresh_file
-from .media import Array
+from .limits import Deadline
+from .media import Array, Pictures, VideoInfo
 from .tokens import CodecTokens
-from .trace import kept_blocks
+from .trace import further, kept_mask, traceable
 
 #: Times are told in milliseconds.
 _TICK = Fraction(1, 1000)
@@ -36,7 +36,7 @@ def write_mask_video(
 
     ``video`` is that of ``tokens``; its samples are read again, a few hundred at a time. The suffix of ``path`` names
     the container. Needs PyAV (``ImportError`` without); ``ValueError`` for a suffix that no container has, or one whose
-    container takes no such video. Nothing is left behind where it fails.
+    container takes no such video, and as :func:`ov2_kernels.trace.trace_tokens`. Nothing is left behind where it fails.
     """
     try:
         import av
@@ -45,6 +45,7 @@ def write_mask_video(
     target = Path(path)
     if not target.suffix:
         raise ValueError(f"{target}: the name must end in .mp4 or another suffix that names a container")
+    tokens, source, info = traceable(tokens, video, backend)
     block = 2 * tokens.config.patch
     height, width = tokens.canvases.shape[1:3]
     encoder, options = next(e for e in _ENCODERS if e[0] in av.codecs_available)
@@ -66,8 +67,8 @@ def write_mask_video(
                 raise ValueError(f"{target}: {why}") from error
             last = -1
             times = tokens.timestamps - tokens.timestamps[0]
-            pictures = _pictures(tokens, video, progress, backend)
-            for picture, mask, seconds in zip(pictures, kept_blocks(tokens), times, strict=True):
+            pictures = _pictures(tokens, source, info, progress, backend)
+            for picture, mask, seconds in zip(pictures, kept_mask(tokens), times, strict=True):
                 both = np.concatenate([picture, dim_unkept(picture, mask, block)], axis=1)
                 frame = av.VideoFrame.from_ndarray(both, format="rgb24")
                 last = max(last + 1, round(1000 * float(seconds)))
@@ -77,14 +78,23 @@ def write_mask_video(
 
 
 def _pictures(
-    tokens: CodecTokens, video: str | os.PathLike[str], progress: Callable[[int], None] | None, backend: str
+    tokens: CodecTokens, video: str, info: VideoInfo, progress: Callable[[int], None] | None, backend: str
 ) -> Iterator[Array]:
     """The samples, RGB, of which few are in memory at the same time."""
-    limits, threads = tokens.config.limits, tokens.config.threads
-    info = ops.probe(video, limits=limits, backend=backend)
-    how: dict[str, Any] = {"info": info, "limits": limits, "threads": threads, "backend": backend}
+    height, width = tokens.canvases.shape[1:3]
+    deadline = Deadline(video, tokens.config)
     for first in range(0, len(tokens.frame_ids), _AT_ONCE):
         frame_ids = tokens.frame_ids[first : first + _AT_ONCE]
-        yield from ops.read_samples(video, frame_ids, *tokens.canvases.shape[1:3], motion_source="none", **how).frames
-        if progress is not None:
-            progress(first + len(frame_ids))
+        yield from ops.read_samples(
+            video,
+            frame_ids,
+            height,
+            width,
+            info=info,
+            pictures=Pictures.empty(len(frame_ids), height, width, predecessors=False),
+            threads=tokens.config.threads,
+            motion_source="none",
+            progress=further(progress, first),
+            limits=deadline.left(),
+            backend=backend,
+        ).frames

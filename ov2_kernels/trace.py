@@ -14,6 +14,7 @@ from . import ops
 from .bits import exact_bits, merge_bits
 from .choose import score_inputs
 from .config import CodecConfig
+from .limits import Deadline
 from .media import Array, Pictures, Samples, VideoInfo
 from .tokens import CodecTokens
 
@@ -43,11 +44,6 @@ class Trace:
     #: source block of each block of each canvas, int64 ``[C, hb * wb]``: ``sample * hb * wb + block``
     selected: Array
 
-    @property
-    def kept(self) -> Array:
-        """Which blocks of the samples are on a canvas, bool ``[N, hb, wb]``."""
-        return _mask(self.selected, self.scores.shape)
-
 
 def trace_tokens(
     tokens: CodecTokens,
@@ -59,8 +55,39 @@ def trace_tokens(
     """Reads the samples of ``tokens`` from their video again and scores them as they were scored.
 
     The three energies are measured even where the score looks at none of them.
-    ``video`` is by default where ``tokens`` found it. Raises ``ValueError`` where it is another video.
+    ``video`` is by default where ``tokens`` found it. Raises ``ValueError`` where it is another video, or where these
+    are tokens of whole frames or of another profile.
     """
+    tokens, path, info = traceable(tokens, video, backend)
+    config = tokens.config
+    selected = _selected(tokens)
+    blocks = selected.shape[1]
+    shown = np.arange(len(tokens.frame_ids))
+    if len(shown) > MOST_PICTURES:
+        shown = np.flatnonzero(np.bincount(selected.ravel() // blocks, minlength=len(shown)))
+    height, width = tokens.canvases.shape[1:3]
+    pictures = np.empty((len(shown), height, width, 3), np.uint8)
+    parts: list[tuple[Array, ...]] = []
+    deadline = Deadline(path, config)
+    for first, end, samples in _read(tokens, path, info, deadline, progress, backend):
+        edges = tokens.group_edges[(tokens.group_edges >= first) & (tokens.group_edges <= end)] - first
+        parts.append(
+            (samples.packet_bytes, samples.pict_types, *_score(samples, edges, path, info, config, deadline, backend))
+        )
+        here = (shown >= first) & (shown < end)
+        whole = (shown[here, None] - first) * blocks + np.arange(blocks)
+        # Colour is converted where it is packed: these are whole frames.
+        pictures[here], _ = ops.pack_canvases(
+            samples.frames, whole, samples.frame_ids, patch=config.patch, threads=config.threads, backend=backend
+        )
+    packet_bytes, pict_types, residual, motion, bits, scores = map(np.concatenate, zip(*parts, strict=True))
+    return Trace(info, shown, pictures, packet_bytes, pict_types, residual, motion, bits, scores, selected)
+
+
+def traceable(
+    tokens: CodecTokens, video: str | os.PathLike[str] | None, backend: str
+) -> tuple[CodecTokens, str, VideoInfo]:
+    """The tokens in memory of the host, where their video lies, and its packets; raises as :func:`trace_tokens`."""
     tokens = tokens.numpy()
     if tokens.evidence != "codec":
         raise ValueError(f"only codec-stream tokens can be traced: these are {tokens.evidence}, kept whole")
@@ -77,26 +104,7 @@ def trace_tokens(
             f"{path} is not the video of these tokens: {seen[0]} frames of {seen[2]}x{seen[1]} in {seen[3]}, "
             f"not {told[0]} of {told[2]}x{told[1]} in {told[3]}"
         )
-    config = tokens.config
-    selected = _selected(tokens)
-    blocks = selected.shape[1]
-    shown = np.arange(len(tokens.frame_ids))
-    if len(shown) > MOST_PICTURES:
-        shown = np.flatnonzero(np.bincount(selected.ravel() // blocks, minlength=len(shown)))
-    height, width = tokens.canvases.shape[1:3]
-    pictures = np.empty((len(shown), height, width, 3), np.uint8)
-    parts: list[tuple[Array, ...]] = []
-    for first, end, samples in _read(tokens, path, info, _reading(config), progress, backend):
-        edges = tokens.group_edges[(tokens.group_edges >= first) & (tokens.group_edges <= end)] - first
-        parts.append((samples.packet_bytes, samples.pict_types, *_score(samples, edges, path, info, config, backend)))
-        here = (shown >= first) & (shown < end)
-        whole = (shown[here, None] - first) * blocks + np.arange(blocks)
-        # Colour is converted where it is packed: these are whole frames.
-        pictures[here], _ = ops.pack_canvases(
-            samples.frames, whole, samples.frame_ids, patch=config.patch, threads=config.threads, backend=backend
-        )
-    packet_bytes, pict_types, residual, motion, bits, scores = map(np.concatenate, zip(*parts, strict=True))
-    return Trace(info, shown, pictures, packet_bytes, pict_types, residual, motion, bits, scores, selected)
+    return tokens, path, info
 
 
 def _reading(config: CodecConfig) -> CodecConfig:
@@ -119,12 +127,13 @@ def _read(
     tokens: CodecTokens,
     path: str,
     info: VideoInfo,
-    config: CodecConfig,
+    deadline: Deadline,
     progress: Callable[[int], None] | None,
     backend: str,
 ) -> Iterator[tuple[int, int, Samples]]:
     """The samples, some groups at a time; first and end of each such run."""
     height, width = tokens.canvases.shape[1:3]
+    config = _reading(tokens.config)
     for first, end in runs(tokens.group_edges, _AT_ONCE):
         yield (
             first,
@@ -138,23 +147,32 @@ def _read(
                 pictures=Pictures.empty(end - first, height, width, frames=False),
                 threads=config.threads,
                 motion_source=config.motion_wanted,
-                progress=None if progress is None else partial(_further, progress, first),
-                limits=config.limits,
+                progress=further(progress, first),
+                limits=deadline.left(),
                 backend=backend,
             ),
         )
 
 
-def _further(progress: Callable[[int], None], first: int, done: int) -> None:
-    progress(first + done)
+def further(progress: Callable[[int], None] | None, before: int) -> Callable[[int], None] | None:
+    """What tells ``progress`` of samples that come behind so many."""
+    return None if progress is None else lambda done: progress(before + done)
 
 
 def _score(
-    samples: Samples, edges: Array, path: str, info: VideoInfo, config: CodecConfig, backend: str
+    samples: Samples,
+    edges: Array,
+    path: str,
+    info: VideoInfo,
+    config: CodecConfig,
+    deadline: Deadline,
+    backend: str,
 ) -> tuple[Array, Array, Array, Array]:
     """The three energies and the score of some groups."""
     height, width = samples.luma.shape[1:]
-    exact, known = exact_bits(path, info, samples.frame_ids, height, width, _reading(config), backend=backend)
+    exact, known = exact_bits(
+        path, info, samples.frame_ids, height, width, _reading(config), limits=deadline.left(), backend=backend
+    )
     energies = score_inputs(samples, config, config.threads, backend, partial(merge_bits, exact, known))
     how: dict[str, Any] = {"patch": config.patch, "threads": config.threads, "backend": backend}
     if config.score_mode == "change":
@@ -164,15 +182,11 @@ def _score(
     return (*energies, scores)
 
 
-def kept_blocks(tokens: CodecTokens) -> Array:
-    """Which blocks of the samples are on a canvas, bool ``[N, hb, wb]``; of no sample more need be known."""
+def kept_mask(tokens: CodecTokens) -> Array:
+    """Which blocks of the samples are on a canvas, bool ``[N, hb, wb]``."""
     hp, wp = tokens.grid
-    return _mask(_selected(tokens), (len(tokens.frame_ids), hp // 2, wp // 2))
-
-
-def _mask(selected: Array, shape: tuple[int, ...]) -> Array:
-    mask = np.zeros(shape, dtype=bool)
-    mask.ravel()[selected.ravel()] = True
+    mask = np.zeros((len(tokens.frame_ids), hp // 2, wp // 2), dtype=bool)
+    mask.ravel()[_selected(tokens).ravel()] = True
     return mask
 
 

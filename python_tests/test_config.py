@@ -127,7 +127,7 @@ def test_settings_that_there_are_not_are_named_with_the_nearest():
 
 
 def test_what_is_said_of_presets_and_limits_is_true():
-    """README, the docstring of ``preset`` and the help of ``max_samples`` give these numbers."""
+    """The docstring of ``preset`` gives these numbers."""
     most = {"default": (256, 3200), "dense": (512, 4800), "frames_384": (384, 384), "frames_768": (768, 768)}
     for name, expected in most.items():
         counts = [CodecConfig.preset(name).sample_limit(seconds) for seconds in range(3600)]

@@ -15,9 +15,10 @@ import av
 import numpy as np
 import pytest
 from ov2_kernels import CodecConfig, CodecTokens, cli, ops, tokenize, tokenize_video
+from ov2_kernels.mask_video import write_mask_video
 from ov2_kernels.report import html_report, picture_kinds
 from ov2_kernels.report.pictures import jpegs_within
-from ov2_kernels.trace import runs, trace_tokens
+from ov2_kernels.trace import kept_mask, runs, trace_tokens
 from ov2_kernels.view import view_video
 from PIL import Image
 
@@ -50,7 +51,7 @@ def test_trace_is_what_the_tokens_were_chosen_by(tokens):
     canvases, positions = ops.pack_canvases(trace.pictures, trace.selected, tokens.frame_ids)
     np.testing.assert_array_equal(canvases, tokens.canvases)
     np.testing.assert_array_equal(positions, tokens.src_patch_position)
-    assert trace.kept.sum() == tokens.num_tokens, "no block is kept twice"
+    assert kept_mask(tokens).sum() == tokens.num_tokens, "no block is kept twice"
 
 
 def test_a_trace_of_tokens_scored_by_change(clip_path):
@@ -224,7 +225,7 @@ def test_of_many_samples_those_are_shown_that_gave_a_block(clip_path, monkeypatc
     whole, page = trace_tokens(tokens), page_data(html_report(tokens))
     monkeypatch.setattr("ov2_kernels.trace.MOST_PICTURES", len(tokens.frame_ids) - 1)
     trace = trace_tokens(tokens)
-    gave = np.flatnonzero(whole.kept.any(axis=(1, 2)))
+    gave = np.flatnonzero(kept_mask(tokens).any(axis=(1, 2)))
     assert 0 < len(gave) < len(tokens.frame_ids), "else this tells nothing"
     np.testing.assert_array_equal(trace.shown, gave)
     np.testing.assert_array_equal(trace.pictures, whole.pictures[gave])
@@ -239,6 +240,9 @@ def test_of_many_samples_those_are_shown_that_gave_a_block(clip_path, monkeypatc
     np.testing.assert_array_equal(ids[sources[0][0]], np.array(few["sampleFrames"])[sources[1][0]])
     starts = [np.array(p["sampleFrames"])[p["groupEdges"][:-1]] for p in (page, few)]
     np.testing.assert_array_equal(*starts)
+    assert few["groups"] == page["groups"], "samples and times of a group are those of all its samples"
+    assert sum(int(text.split()[-2]) for text in few["groups"]) == len(tokens.frame_ids)
+    assert (page["allShown"], few["allShown"]) == (True, False)
 
 
 @pytest.mark.parametrize("options", [{}, {"score_mode": "fused"}])
@@ -275,13 +279,36 @@ def test_a_mask_video_shows_frames_at_their_times_and_dims_what_is_not_kept(toke
     with av.open(str(path)) as container:
         shown = [(float(f.time), f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
     assert [t for t, _ in shown] == pytest.approx((tokens.timestamps - tokens.timestamps[0]).tolist(), abs=0.001)
-    for (_, both), frame, mask in zip(shown, trace.pictures, trace.kept, strict=True):
+    for (_, both), frame, mask in zip(shown, trace.pictures, kept_mask(tokens), strict=True):
         left, right = np.hsplit(both.astype(int), 2)
         bright = mask.repeat(28, axis=0).repeat(28, axis=1)
         assert np.abs(left - frame).mean() < 8
         assert np.abs(right - left)[bright].mean() < 8
         if not mask.all():
             assert (left - right)[~bright].mean() > 40
+
+
+def test_a_mask_video_is_of_the_tokens_own_video(tokens, clip_path, tmp_path):
+    path = tmp_path / "kept.mp4"
+    with pytest.raises(ValueError, match="is not the video of these tokens"):
+        write_mask_video(path, tokens, clip_path("h264_rotated_90"))
+    ready = tokenize_video(tokens.video, target_canvas=4, group_size=16, profile="readiness", max_pixels=20000)
+    with pytest.raises(ValueError, match="tokens of the profile readiness cannot be traced"):
+        write_mask_video(path, ready, tokens.video)
+    assert not path.exists()
+
+
+def test_a_mask_video_read_by_and_by_is_the_same(tokens, tmp_path, monkeypatch):
+    told = []
+    write_mask_video(tmp_path / "whole.mkv", tokens, tokens.video, progress=told.append)
+    assert (told, told[-1]) == (sorted(told), len(tokens.frame_ids))
+    monkeypatch.setattr("ov2_kernels.mask_video._AT_ONCE", 5)
+    write_mask_video(tmp_path / "parts.mkv", tokens, tokens.video, progress=told.append)
+    shown = []
+    for name in ("whole.mkv", "parts.mkv"):
+        with av.open(str(tmp_path / name)) as container:
+            shown.append(np.array([frame.to_ndarray() for frame in container.decode(video=0)]))
+    np.testing.assert_array_equal(*shown)
 
 
 def test_what_goes_wrong_is_said_and_leaves_nothing(clip_path, tmp_path, monkeypatch, capsys):

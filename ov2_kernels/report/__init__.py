@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import html
+import itertools
 import json
 import os
 import re
@@ -80,6 +81,11 @@ def _facts(tokens: CodecTokens, trace: Trace) -> dict[str, Any]:
         "canvasGroup": tokens.group_ids.tolist(),
         "canvasKind": "".join(tokens.canvas_kinds.tolist()),
         "groupEdges": np.searchsorted(trace.shown, tokens.group_edges).tolist(),
+        "groups": [
+            f"{tokens.timestamps[first]:.1f} to {tokens.timestamps[end - 1]:.1f} s, {end - first} samples"
+            for first, end in itertools.pairwise(tokens.group_edges.tolist())
+        ],
+        "allShown": len(trace.shown) == len(tokens.frame_ids),
         "summary": _summary(tokens, info, blocks, len(trace.shown)),
         "tables": _tables(tokens, trace),
         "warnings": _warnings(tokens, info),

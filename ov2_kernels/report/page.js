@@ -185,7 +185,7 @@
     const type = { I: "I picture", P: "P picture", B: "B picture" }[data.sampleTypes[shown]] || `${data.sampleTypes[shown]} picture`;
     const whole = data.groupEdges.includes(shown) ? "kept whole, as its group's I-canvas" : `${keptOf[shown]} of ${blocks} blocks kept`;
     $("frame-about").textContent =
-      `sample ${shown + 1} of ${samples}: frame ${data.sampleFrames[shown]} at ${data.sampleTimes[shown].toFixed(2)} s, ${type} of ${number(data.sampleBytes[shown])} bytes; ${whole}`;
+      `sample ${shown + 1} of ${data.allShown ? "" : "the "}${samples}${data.allShown ? "" : " shown"}: frame ${data.sampleFrames[shown]} at ${data.sampleTimes[shown].toFixed(2)} s, ${type} of ${number(data.sampleBytes[shown])} bytes; ${whole}`;
     $("scrubber").value = shown;
     $("scrubber").setAttribute("aria-valuetext", `${data.sampleTimes[shown].toFixed(2)} seconds`);
   };
@@ -427,9 +427,7 @@
   }
   for (let g = 0; g + 1 < data.groupEdges.length; g += 1) {
     const figure = make("figure", null, $("groups"));
-    const last = data.groupEdges[g + 1] - 1;
-    const count = last + 1 - data.groupEdges[g];
-    make("figcaption", `Group ${g + 1}: ${data.sampleTimes[data.groupEdges[g]].toFixed(1)} to ${data.sampleTimes[last].toFixed(1)} s, ${count} samples`, figure);
+    make("figcaption", `Group ${g + 1}: ${data.groups[g]}`, figure);
     const row = make("div", null, figure, { class: "row" });
     data.canvasGroup.forEach((group, c) => {
       if (group !== g) return;
