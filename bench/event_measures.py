@@ -74,7 +74,7 @@ def measure(kept: Kept, truth: dict[str, Any]) -> dict[str, Any]:
     room = len(shots) * half + len(hits) <= len(frames)
     return {
         "recall": float(np.mean(hits)) if hits else None,
-        "recall_with_erased": float(np.mean(hits + erased_hits)),
+        "recall_with_erased": float(np.mean(hits + erased_hits)) if truth["events"] else None,
         "distance": float(np.median(distances)) if distances else None,
         "spent": float(spent.mean()) if len(spent) else 0.0,
         "sampled": float(np.mean(sampled)) if sampled else None,
