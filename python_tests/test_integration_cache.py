@@ -274,7 +274,7 @@ def test_settings_come_from_the_environment(monkeypatch, tmp_path):
     assert CodecConfig().timeout_seconds == 60
     assert CodecConfig().num_sampled_frames() == 256
     assert CodecConfig(target_canvas=8).num_sampled_frames() == 64
-    assert CodecConfig(target_canvas=8, profile="default").num_sampled_frames() == 640
+    assert CodecConfig(target_canvas=8, profile="default").num_sampled_frames() == 800
 
 
 @pytest.mark.parametrize(
