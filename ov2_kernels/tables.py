@@ -18,7 +18,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 def attenuation_table(blocks: int) -> Array:
     """Factor in 1/65536 for a block of each rank in its frame, int32 ``[blocks]`` (algorithm, section 7)."""
     rank = np.arange(blocks, dtype=np.float64)
-    table: Array = np.rint(65536.0 / (1.0 + rank)).astype(np.int32)
+    table: Array = np.rint(65536.0 / ((1.0 + rank) * np.sqrt(1.0 + rank))).astype(np.int32)
     table.setflags(write=False)
     return table
 
