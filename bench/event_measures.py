@@ -52,8 +52,7 @@ def measure(kept: Kept, truth: dict[str, Any]) -> dict[str, Any]:
     row, column = np.divmod(blocks, kept.columns)
     edges = np.stack([column, row, column + 1, row + 1], axis=1) / (kept.columns, kept.rows, kept.columns, kept.rows)
     spent = np.zeros(len(frames), dtype=bool)
-    hits, distances, sampled = [], [], []
-    erased_hits = []
+    hits, erased_hits, distances, sampled = [], [], [], []
     for event in truth["events"]:
         begin, end, boxes = event["begin"], event["end"], np.array(event["boxes"])
         # Before and after the event, its place is where it begins and where it ends.

@@ -50,13 +50,13 @@ class Sprite:
         return self.picture.shape[0], self.picture.shape[1]
 
 
-#: A sprite, and the place of its upper left corner: in the world, or on the screen if ``fixed``.
+#: A sprite, and the place of its upper left corner in the world.
 Drawn = tuple[Sprite, float, float]
 
 
 @dataclass
 class Scene:
-    """What a clip shows. ``at`` lists the sprites of a frame; ``camera`` gives where in the world the screen lies."""
+    """What a clip shows. ``sprites`` lists those of a frame; ``camera`` gives where in the world the screen lies."""
 
     rng: np.random.Generator
     frames: int
