@@ -88,7 +88,8 @@ class Footage:
             threads=self.threads,
         )
         sample, block = np.divmod(selected.ravel(), scores[0].size)
-        return Kept(frame_ids[sample], block, *scores.shape[1:], len(selected), frame_ids)
+        starts = frame_ids[group_edges[:-1]]
+        return Kept(frame_ids[sample], block, *scores.shape[1:], len(selected), frame_ids, starts)
 
     def assert_like_tokenize_video(self, canvases: int) -> None:
         """Every one of our contestants keeps what the package itself keeps."""
@@ -107,4 +108,4 @@ def uniform_frames(footage: Footage, canvases: int) -> Kept:
     frames = np.rint(np.linspace(0, footage.info.frames - 1, count)).astype(np.int64)
     rows, columns = (n // 2 for n in footage.grid)
     blocks = rows * columns
-    return Kept(frames.repeat(blocks), np.tile(np.arange(blocks), count), rows, columns, count, frames)
+    return Kept(frames.repeat(blocks), np.tile(np.arange(blocks), count), rows, columns, count, frames, frames)

@@ -42,6 +42,13 @@ def _counted(rows: Rows) -> str:
     return f"{events} events, and {erased} that the encoder erased"
 
 
+def _pooled(rows: Rows, what: str, contestant: str, budget: int) -> str:
+    """How many of all clips' shots are shown, as a share if there are any."""
+    counts = _values(rows, what, contestant=contestant, budget=budget)
+    shown, of = map(sum, zip(*counts, strict=True)) if counts else (0, 0)
+    return f"{shown / of:.3f} ({shown}/{of})" if of else ""
+
+
 def report(rows: Rows) -> str:
     """Every contestant at every budget over all scenarios, then each scenario by itself."""
     budgets, contestants = _names(rows, "budget"), _names(rows, "contestant")
@@ -63,8 +70,6 @@ def report(rows: Rows) -> str:
         ("sampled", "share of events with any sampled frame inside: what no selection can exceed"),
         ("distance", "median seconds from an event to the nearest kept block at its place; mean over clips"),
         ("spent", "share of the tokens that show an event"),
-        ("shots", "share of shots of a second or longer with a whole frame, or blocks covering half of it"),
-        ("shots_with_room", "the same, of clips whose every such shot would fit, with a block of each event"),
         ("canvases", "canvases made"),
     ):
         table = [("contestant", "", *(f"{b} canvases" for b in budgets))]
@@ -73,6 +78,14 @@ def report(rows: Rows) -> str:
             table.append(
                 (name, "", *("" if np.isnan(c) else f"{c:.3g}" if what == "canvases" else f"{c:.2f}" for c in cells))
             )
+        lines += ["", title, *align(table)]
+    for what, title in (
+        ("shots", "shots of a second or longer with a whole frame, or blocks covering half of it, in clips with cuts"),
+        ("shots_with_room", "of those whose halves leave a quarter of their group's P-canvases for what else happens"),
+        ("shots_that_fit", "of clips whose every such shot would fit into all tokens, with a block of each event"),
+    ):
+        table = [("contestant", "", *(f"{b} canvases" for b in budgets))]
+        table += [(name, "", *(_pooled(rows, what, name, budget) for budget in budgets)) for name in contestants]
         lines += ["", title, *align(table)]
     scenarios = _names(rows, "scenario")
     for budget in budgets:

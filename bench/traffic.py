@@ -67,9 +67,9 @@ def work(
         ),
         "find_shifts": Work(n * (4 * (height + width) + 8), 2 * n, 33 * chunks(width, 128)),
         "measure_changes": Work(n * (2 * height * width + 12 * blocks), chunks(n * blocks, 8), PATCH),
-        "lift_by_median": Work(12 * n * blocks, n, 2 * SCALE_PASSES * chunks(blocks, 256)),
+        "lift_by_median": Work(n * (12 * blocks + 4 * height + 8), n, 2 * SCALE_PASSES * chunks(blocks, 256)),
         # Rows and columns are only looked at where something else is shown.
-        "find_new_shots": Work(8 * n + 8 * groups, n, 2 * chunks(groups, 128)),
+        "find_new_shots": Work(16 * n + 8 * groups, n, 2 * chunks(groups, 128)),
         "relate_to_place": Work(8 * n * blocks, groups * chunks(blocks, 8), PLACE_PASSES),
         "group_scales": Work(16 * candidates, 3 * groups, SCALE_PASSES),
         "weigh": Work(20 * n * blocks, n * chunks(blocks, 256), 1),

@@ -93,7 +93,7 @@ def change_inputs(draw: st.DrawFn, samples: tuple[int, ...] = (1, 2, 3, 11), gri
         dy, dx = draw(st.integers(-9, 9)), draw(st.integers(-9, 9))
         luma = np.stack([np.roll(prev[0], (i * dy, i * i * dx), (0, 1)) for i in range(n)])
     if draw(st.booleans()):
-        level = draw(st.lists(st.sampled_from([0, 0, 60, 190]), min_size=n, max_size=n))
+        level = draw(st.lists(st.sampled_from([0, 0, 3, 5, 60, 190]), min_size=n, max_size=n))
         luma = luma // 4 + np.array(level, np.uint8)[:, None, None]
     return (luma, prev, draw(group_edges(n))), {"patch": patch}
 

@@ -144,8 +144,8 @@ EVERY_OTHER = 40955 * np.array([[1, 0, 1, 0, 1], [0, 1, 0, 1, 0], [1, 0, 1, 0, 1
 
 
 def test_a_new_shot_shows_every_other_block_once_it_has_settled():
-    luma = shots(10, 10, 90, 90, 90, 60, 40, 20, 20)  # a cut, then a fade
-    expected = np.zeros((9, 3, 5), np.int32)
+    luma = shots(10, 10, 90, 90, 90, 60, 40, 20, 20, 20)  # a cut, then a fade
+    expected = np.zeros((10, 3, 5), np.int32)
     expected[[2, 7]] = EVERY_OTHER
     assert_same(score(luma), expected)
 
@@ -155,6 +155,19 @@ def test_a_picture_that_pauses_for_a_sample_has_not_settled():
     expected = np.zeros((9, 3, 5), np.int32)
     expected[6] = EVERY_OTHER
     assert_same(score(luma), expected)
+
+
+def test_a_fade_through_black_has_not_settled_there():
+    luma = shots(90, 90, 90, 70, 50, 44, 38, 44, 50, 70, 110, 110, 110)  # in the dark, light changes little
+    luma[7:] = luma[7:, ::-1]
+    expected = np.zeros((13, 3, 5), np.int32)
+    expected[10] = EVERY_OTHER
+    assert_same(score(luma), expected)
+
+
+def test_what_begins_within_the_last_two_samples_is_left_to_the_next_group():
+    assert not score(shots(10, 10, 10, 90, 90)).any()
+    assert score(shots(10, 10, 10, 90, 90, 90))[3].any()
 
 
 @pytest.mark.parametrize("flash", [[90], [90, 90], [90, 250], [90, 90, 250], [90, 250, 250]])
@@ -168,12 +181,14 @@ def test_what_lasts_for_three_samples_is_a_shot():
 
 
 def test_groups_know_nothing_of_each_other_s_shots():
-    luma = shots(10, 10, 90, 90, 90, 10, 10)
-    scores = ops.change_scores(luma, luma, np.array([0, 2, 4, 5, 7]))
+    luma = shots(10, 10, 90, 90, 90, 10, 10, 10)
+    scores = ops.change_scores(luma, luma, np.array([0, 2, 5, 8]))
     assert not scores.any(), "each begins with its shot"
-    scores = ops.change_scores(luma, luma, np.array([0, 3, 7]))
-    assert [i for i in range(7) if scores[i].any()] == [2, 5]
-    apart = [ops.change_scores(part, part, np.array([0, len(part)])) for part in (luma[:3], luma[3:])]
+    scores = ops.change_scores(luma, luma, np.array([0, 5, 8]))
+    assert [i for i in range(8) if scores[i].any()] == [2]
+    scores = ops.change_scores(luma, luma, np.array([0, 4, 8]))
+    assert [i for i in range(8) if scores[i].any()] == [5]
+    apart = [ops.change_scores(part, part, np.array([0, len(part)])) for part in (luma[:4], luma[4:])]
     assert_same(scores, np.concatenate(apart))
 
 

@@ -22,6 +22,7 @@ constexpr int64_t kBeyondFull = 256;  // what is above grows so many times as sl
 constexpr int64_t kReach = 16;        // pixels by which a camera is followed from sample to sample
 constexpr int64_t kElsewhere = 8;     // grey levels by which half the blocks of another scene differ
 constexpr int64_t kAlike = 4;         // grey levels by which rows and columns of the same scene differ less
+constexpr int64_t kSteady = 4;        // grey levels by which the mean of one picture is another's no more
 constexpr int32_t kNewShot = 5 * kUsual;
 
 // Thirty-two pixels (vector extensions of GCC and Clang, on any target).
@@ -270,15 +271,22 @@ bool frame_changes(const Geometry& g, const uint8_t* luma, const int32_t* profil
 // for the first, and `profiles` are those of the group's samples.
 void show_new_shots(const Geometry& g, int64_t samples, const uint8_t* elsewhere, const int32_t* profiles,
                     int32_t* scores) {
-    int64_t sides = g.height + g.width;
-    for (int64_t i = 1; i < samples; ++i) {
-        int64_t next = std::min(i + 3, samples);
-        if (elsewhere[i] == 0 || std::any_of(elsewhere + i + 1, elsewhere + next, [](int e) { return e; }))
-            continue;
-        int64_t before = i - 1;
-        while (elsewhere[before] != 0 || elsewhere[std::max<int64_t>(before - 1, 0)] != 0) --before;
-        if (sum_of_differences(profiles + i * sides, profiles + before * sides, sides) < kAlike * g.pixels())
-            continue;
+    const int64_t sides = g.height + g.width;
+    auto light = [&](int64_t i) {
+        return std::accumulate(profiles + i * sides, profiles + i * sides + g.height, int64_t{0});
+    };
+    auto settled = [&](int64_t i) {
+        if (elsewhere[i + 1] != 0 || elsewhere[i + 2] != 0) return false;
+        const int64_t here = light(i), most = kSteady * g.pixels();
+        return std::abs(light(i + 1) - here) < most && std::abs(light(i + 2) - here) < most;
+    };
+    int64_t unsettled = 0;  // since this sample
+    for (int64_t i = 1; i + 2 < samples; ++i) {
+        if (unsettled == 0 && elsewhere[i] != 0) unsettled = i;
+        if (unsettled == 0 || !settled(i)) continue;
+        const int32_t* before = profiles + (unsettled - 1) * sides;
+        unsettled = 0;
+        if (sum_of_differences(profiles + i * sides, before, sides) < kAlike * g.pixels()) continue;
         for (int64_t b = 0; b < g.blocks(); ++b)
             scores[i * g.blocks() + b] = (b / g.blocks_x() + b % g.blocks_x()) % 2 == 0 ? kNewShot : 0;
     }

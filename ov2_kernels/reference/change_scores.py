@@ -20,6 +20,8 @@ REACH = 16
 ELSEWHERE = 8
 #: Two samples whose rows and columns differ by less, on average and together, show the same.
 ALIKE = 4
+#: While a sample's mean luma differs by so much from one of the next two, light still changes.
+STEADY = 4
 #: What each other block of the first sample of a new shot scores.
 NEW_SHOT = 5 * USUAL
 
@@ -72,15 +74,19 @@ def _axis_shift(luma: Array, before: Array, axis: int) -> int:
 
 def _new_shots(luma: Array, elsewhere: list[bool]) -> list[int]:
     """The samples of a group with which a new shot has settled; ``elsewhere`` tells which show something else."""
+    light = luma.sum(axis=(1, 2), dtype=np.int64)
     found = []
-    for i in range(1, len(luma)):
-        if not elsewhere[i] or any(elsewhere[i + 1 : i + 3]):
+    unsettled = 0  # since this sample
+    for i in range(1, len(luma) - 2):
+        if not unsettled and not elsewhere[i]:
             continue
-        before = i - 1
-        while elsewhere[before] or elsewhere[max(before - 1, 0)]:
-            before -= 1
-        if not _alike(luma[i], luma[before]):
+        unsettled = unsettled or i
+        changed = np.abs(light[i + 1 : i + 3] - light[i])
+        if any(elsewhere[i + 1 : i + 3]) or (changed >= STEADY * luma[i].size).any():
+            continue
+        if not _alike(luma[i], luma[unsettled - 1]):
             found.append(i)
+        unsettled = 0
     return found
 
 

@@ -16,6 +16,7 @@ PERCENT = tl.constexpr(90)
 REACH = tl.constexpr(16)
 ELSEWHERE = tl.constexpr(8)
 ALIKE = tl.constexpr(4)
+STEADY = tl.constexpr(4)
 NEW_SHOT = tl.constexpr(5 * 8191)
 
 
@@ -33,15 +34,15 @@ def change_scores(
     luma, prev = words(luma), words(prev_luma)
     scores, changes = luma.new_empty((n, hb, wb)), luma.new_empty((3, n, hb, wb))
     profiles, shifts, elsewhere = luma.new_empty((n, height + width)), luma.new_empty((n, 2)), luma.new_empty((n,))
-    opening = torch.empty_like(elsewhere)
+    light, opening = torch.empty_like(elsewhere, dtype=torch.int64), torch.empty_like(elsewhere)
     total = n * hb * wb
     sum_profiles((n, ceil_div(height, 32) + ceil_div(width, 128)), luma, profiles, height, width, LINES=32, WORDS=32)
     find_shifts((n, 2), profiles, shifts, height, width, CHUNK=128)
     planes = (luma, prev, shifts, changes)
     measure_changes((ceil_div(total, 8),), *planes, total, height, width, patch, BLOCKS=8, WORDS=8)
-    lift_by_median((n,), changes, scores, elsewhere, total, hb * wb, patch, CHUNK=256)
+    lift_by_median((n,), changes, profiles, scores, elsewhere, light, total, hb * wb, patch, height, width, CHUNK=256)
     groups = len(group_edges) - 1
-    find_new_shots((n,), profiles, elsewhere, opening, edges, groups, height, width, CHUNK=128)
+    find_new_shots((n,), profiles, elsewhere, light, opening, edges, groups, height, width, CHUNK=128)
     places = (groups, ceil_div(hb * wb, 8))
     relate_to_place(places, scores, edges, opening, hb, wb, patch, SAMPLES=128, PLACES=8)
     return scores
@@ -220,16 +221,22 @@ def _add_beyond(a, b, zone, nothing, twice, PTX: tl.constexpr):
 @kernel(
     types={
         "changes": "*i32",
+        "profiles": "*i32",
         "scores": "*i32",
         "elsewhere": "*i32",
+        "light": "*i64",
         "total": "i32",
         "blocks": "i32",
         "patch": "i32",
+        "height": "i32",
+        "width": "i32",
     },
     variants=({"CHUNK": 256},),
 )
-def lift_by_median(changes, scores, elsewhere, total, blocks, patch, CHUNK: tl.constexpr):
-    """Takes the lower median over a frame's blocks off each of them: one program per frame.
+def lift_by_median(
+    changes, profiles, scores, elsewhere, light, total, blocks, patch, height, width, CHUNK: tl.constexpr
+):
+    """Takes the lower median over a frame's blocks off each of them, and adds up its light: one program per frame.
 
     Where it shows something else than the sample before, only what changed since the frame before counts.
     """
@@ -246,6 +253,11 @@ def lift_by_median(changes, scores, elsewhere, total, blocks, patch, CHUNK: tl.c
         live = start + lane < blocks
         value = tl.load(changes + start + lane, mask=live, other=0)
         tl.store(scores + start + lane, tl.maximum(value - median, 0), mask=live)
+    profiles += tl.program_id(0).to(tl.int64) * (height + width)
+    rows = tl.zeros([CHUNK], tl.int64)
+    for start in range(0, height, CHUNK):
+        rows += tl.load(profiles + start + lane, mask=start + lane < height, other=0)
+    tl.store(light + tl.program_id(0), tl.sum(rows, 0))
 
 
 @triton.jit
@@ -254,10 +266,22 @@ def _elsewhere(elsewhere, t, first, end):
     return tl.load(elsewhere + t, mask=(t > first) & (t < end), other=0) != 0
 
 
+@triton.jit
+def _settled(elsewhere, light, t, first, end, steady):
+    """Whether the two frames behind one are in its group, show nothing else, and have its light."""
+    inside = t + 2 < end
+    here = tl.load(light + t)
+    second = tl.abs(tl.load(light + t + 1, mask=inside, other=0) - here)
+    third = tl.abs(tl.load(light + t + 2, mask=inside, other=0) - here)
+    other = _elsewhere(elsewhere, t + 1, first, end) | _elsewhere(elsewhere, t + 2, first, end)
+    return inside & (tl.maximum(second, third) < steady) & ~other
+
+
 @kernel(
     types={
         "profiles": "*i32",
         "elsewhere": "*i32",
+        "light": "*i64",
         "opening": "*i32",
         "edges": "*i64",
         "groups": "i32",
@@ -267,7 +291,7 @@ def _elsewhere(elsewhere, t, first, end):
     variants=({"CHUNK": 128},),
     threads=32,
 )
-def find_new_shots(profiles, elsewhere, opening, edges, groups, height, width, CHUNK: tl.constexpr):
+def find_new_shots(profiles, elsewhere, light, opening, edges, groups, height, width, CHUNK: tl.constexpr):
     """Which frames are the first of a new shot, once the picture has settled: one program per frame.
 
     What is as it was before the picture became unsettled is none: after a flash the shot goes on.
@@ -283,14 +307,19 @@ def find_new_shots(profiles, elsewhere, opening, edges, groups, height, width, C
     for start in range(0, groups, CHUNK):
         edge = tl.load(edges + 1 + start + lane, mask=start + lane < groups, other=0).to(tl.int32)
         end = tl.minimum(end, tl.min(tl.where(edge > frame, edge, end), 0))
-    settled = ~(_elsewhere(elsewhere, frame + 1, first, end) | _elsewhere(elsewhere, frame + 2, first, end))
-    is_new = _elsewhere(elsewhere, frame, first, end) & settled
+    pixels = height.to(tl.int64) * width
+    steady = pixels * STEADY
+    unsettled = tl.where(_elsewhere(elsewhere, frame, first, end), frame, end)  # since this frame
+    is_new = _settled(elsewhere, light, frame, first, end, steady)
     if is_new:
-        before = frame - 1
-        while _elsewhere(elsewhere, before, first, end) | _elsewhere(elsewhere, before - 1, first, end):
-            before -= 1
-        here, there = profiles + frame.to(tl.int64) * sides, profiles + before.to(tl.int64) * sides
-        is_new = _cost(here, there, 0, 0, sides, CHUNK) >= height.to(tl.int64) * width * ALIKE
+        t = frame - 1
+        while (t > first) & ~_settled(elsewhere, light, tl.maximum(t, 0), first, end, steady):
+            unsettled = tl.where(_elsewhere(elsewhere, t, first, end), t, unsettled)
+            t -= 1
+        is_new = unsettled < end
+        if is_new:
+            here, there = profiles + frame.to(tl.int64) * sides, profiles + (unsettled - 1).to(tl.int64) * sides
+            is_new = _cost(here, there, 0, 0, sides, CHUNK) >= pixels * ALIKE
     tl.store(opening + frame, is_new.to(tl.int32))
 
 
