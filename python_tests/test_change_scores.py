@@ -165,6 +165,13 @@ def test_a_fade_through_black_has_not_settled_there():
     assert_same(score(luma), expected)
 
 
+def test_a_shot_in_which_light_changes_is_not_waited_for_long():
+    luma = shots(10, 10, 10, *range(60, 120, 5))
+    expected = np.zeros((15, 3, 5), np.int32)
+    expected[9] = EVERY_OTHER
+    assert_same(score(luma), expected)
+
+
 def test_what_begins_within_the_last_two_samples_is_left_to_the_next_group():
     assert not score(shots(10, 10, 10, 90, 90)).any()
     assert score(shots(10, 10, 10, 90, 90, 90))[3].any()

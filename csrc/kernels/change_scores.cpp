@@ -23,6 +23,7 @@ constexpr int64_t kReach = 16;        // pixels by which a camera is followed fr
 constexpr int64_t kElsewhere = 8;     // grey levels by which half the blocks of another scene differ
 constexpr int64_t kAlike = 4;         // grey levels by which rows and columns of the same scene differ less
 constexpr int64_t kSteady = 4;        // grey levels by which the mean of one picture is another's no more
+constexpr int64_t kPatience = 6;      // samples among which one must show something else for that to matter
 constexpr int32_t kNewShot = 5 * kUsual;
 
 // Thirty-two pixels (vector extensions of GCC and Clang, on any target).
@@ -275,8 +276,12 @@ void show_new_shots(const Geometry& g, int64_t samples, const uint8_t* elsewhere
     auto light = [&](int64_t i) {
         return std::accumulate(profiles + i * sides, profiles + i * sides + g.height, int64_t{0});
     };
+    auto any = [&](int64_t first, int64_t last) {
+        return std::any_of(elsewhere + first, elsewhere + last + 1, [](uint8_t e) { return e != 0; });
+    };
     auto settled = [&](int64_t i) {
-        if (elsewhere[i + 1] != 0 || elsewhere[i + 2] != 0) return false;
+        if (any(i + 1, i + 2)) return false;
+        if (!any(std::max(i + 1 - kPatience, int64_t{0}), i)) return true;
         const int64_t here = light(i), most = kSteady * g.pixels();
         return std::abs(light(i + 1) - here) < most && std::abs(light(i + 2) - here) < most;
     };

@@ -22,6 +22,8 @@ ELSEWHERE = 8
 ALIKE = 4
 #: While a sample's mean luma differs by so much from one of the next two, light still changes.
 STEADY = 4
+#: That is waited for as long as one of so many samples, the sample's own the last, shows something else.
+PATIENCE = 6
 #: What each other block of the first sample of a new shot scores.
 NEW_SHOT = 5 * USUAL
 
@@ -81,8 +83,8 @@ def _new_shots(luma: Array, elsewhere: list[bool]) -> list[int]:
         if not unsettled and not elsewhere[i]:
             continue
         unsettled = unsettled or i
-        changed = np.abs(light[i + 1 : i + 3] - light[i])
-        if any(elsewhere[i + 1 : i + 3]) or (changed >= STEADY * luma[i].size).any():
+        changes = (np.abs(light[i + 1 : i + 3] - light[i]) >= STEADY * luma[i].size).any()
+        if any(elsewhere[i + 1 : i + 3]) or (changes and any(elsewhere[max(i + 1 - PATIENCE, 0) : i + 1])):
             continue
         if not _alike(luma[i], luma[unsettled - 1]):
             found.append(i)

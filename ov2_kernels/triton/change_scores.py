@@ -17,6 +17,7 @@ REACH = tl.constexpr(16)
 ELSEWHERE = tl.constexpr(8)
 ALIKE = tl.constexpr(4)
 STEADY = tl.constexpr(4)
+PATIENCE = tl.constexpr(6)
 NEW_SHOT = tl.constexpr(5 * 8191)
 
 
@@ -268,13 +269,16 @@ def _elsewhere(elsewhere, t, first, end):
 
 @triton.jit
 def _settled(elsewhere, light, t, first, end, steady):
-    """Whether the two frames behind one are in its group, show nothing else, and have its light."""
+    """Whether the two frames behind one are in its group, show nothing else, and have its light if that matters yet."""
     inside = t + 2 < end
     here = tl.load(light + t)
     second = tl.abs(tl.load(light + t + 1, mask=inside, other=0) - here)
     third = tl.abs(tl.load(light + t + 2, mask=inside, other=0) - here)
     other = _elsewhere(elsewhere, t + 1, first, end) | _elsewhere(elsewhere, t + 2, first, end)
-    return inside & (tl.maximum(second, third) < steady) & ~other
+    calm = t >= first
+    for i in tl.static_range(PATIENCE):
+        calm &= ~_elsewhere(elsewhere, t - i, first, end)
+    return inside & ((tl.maximum(second, third) < steady) | calm) & ~other
 
 
 @kernel(
