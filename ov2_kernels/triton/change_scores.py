@@ -270,15 +270,14 @@ def _elsewhere(elsewhere, t, first, end):
 @triton.jit
 def _settled(elsewhere, light, t, first, end, steady):
     """Whether the two frames behind one are in its group, show nothing else, and have its light if that matters yet."""
-    inside = t + 2 < end
-    here = tl.load(light + t)
-    second = tl.abs(tl.load(light + t + 1, mask=inside, other=0) - here)
-    third = tl.abs(tl.load(light + t + 2, mask=inside, other=0) - here)
-    other = _elsewhere(elsewhere, t + 1, first, end) | _elsewhere(elsewhere, t + 2, first, end)
-    calm = t >= first
-    for i in tl.static_range(PATIENCE):
-        calm &= ~_elsewhere(elsewhere, t - i, first, end)
-    return inside & ((tl.maximum(second, third) < steady) | calm) & ~other
+    lane = tl.arange(0, PATIENCE + 2)
+    at = t + 1 - PATIENCE + lane
+    behind = lane >= PATIENCE
+    other = _elsewhere(elsewhere, at, first, end).to(tl.int32)
+    calm = tl.max(tl.where(behind, 0, other), 0) == 0
+    light_behind = tl.load(light + at, mask=behind & (at < end), other=0)
+    change = tl.max(tl.where(behind, tl.abs(light_behind - tl.load(light + t)), 0), 0)
+    return (t + 2 < end) & (calm | (change < steady)) & (tl.max(tl.where(behind, other, 0), 0) == 0)
 
 
 @kernel(
