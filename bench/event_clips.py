@@ -25,7 +25,7 @@ from event_scenes import FPS, SCENARIOS, Scene
 Array = npt.NDArray[Any]
 
 #: part of every file name, to be raised with any change to what is drawn or told
-VERSION = 3
+VERSION = 4
 
 #: name -> codec, container, options: x264 at three qualities and keyframe distances, x265, VP9
 ENCODINGS: dict[str, tuple[str, str, dict[str, str]]] = {

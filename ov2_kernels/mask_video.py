@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from .trace import further, kept_mask, traceable
 _TICK = Fraction(1, 1000)
 #: Samples that are in memory at the same time.
 _AT_ONCE = 512
-_ENCODERS = (("libx264", {"crf": "20", "preset": "veryfast"}), ("mpeg4", {"qscale": "3"}))
+#: x264 without its macroblock tree, whose vector code does not write the same bytes every time.
+_ENCODERS = (("libx264", {"crf": "20", "preset": "veryfast", "mbtree": "0"}), ("mpeg4", {"qscale": "3"}))
 
 
 def write_mask_video(
@@ -48,33 +50,45 @@ def write_mask_video(
     tokens, source, info = traceable(tokens, video, backend)
     block = 2 * tokens.config.patch
     height, width = tokens.canvases.shape[1:3]
-    encoder, options = next(e for e in _ENCODERS if e[0] in av.codecs_available)
     # Through a file of Python's, whose errors are the system's.
     with fresh_file(target) as fresh, open(fresh, "wb") as file:
         try:
             container = av.open(file, "w")
         except ValueError as error:
             raise ValueError(f"{target}: no container for the suffix {target.suffix!r}") from error
-        with container as out:
-            try:
-                stream = out.add_stream(encoder, rate=max(1, round(tokens.fps)), options=options)
-                stream.height, stream.width = height, 2 * width
-                stream.pix_fmt = "yuv420p"
-                stream.time_base = stream.codec_context.time_base = _TICK
-                out.start_encoding()
-            except ValueError as error:
-                why = f"the container of the suffix {target.suffix!r} takes no {encoder}; .mp4 and .mkv do"
-                raise ValueError(f"{target}: {why}") from error
-            last = -1
-            times = tokens.timestamps - tokens.timestamps[0]
-            pictures = _pictures(tokens, source, info, progress, backend)
-            for picture, mask, seconds in zip(pictures, kept_mask(tokens), times, strict=True):
-                both = np.concatenate([picture, dim_unkept(picture, mask, block)], axis=1)
-                frame = av.VideoFrame.from_ndarray(both, format="rgb24")
-                last = max(last + 1, round(1000 * float(seconds)))
-                frame.pts, frame.time_base = last, _TICK
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
+        try:
+            with container as out:
+                stream = _stream(out, target, tokens.fps, height, 2 * width)
+                last = -1
+                times = tokens.timestamps - tokens.timestamps[0]
+                pictures = _pictures(tokens, source, info, progress, backend)
+                for picture, mask, seconds in zip(pictures, kept_mask(tokens), times, strict=True):
+                    both = np.concatenate([picture, dim_unkept(picture, mask, block)], axis=1)
+                    frame = av.VideoFrame.from_ndarray(both, format="rgb24")
+                    last = max(last + 1, round(1000 * float(seconds)))
+                    frame.pts, frame.time_base = last, _TICK
+                    out.mux(stream.encode(frame))
+                out.mux(stream.encode(None))
+        except av.error.PyAVCallbackError as error:
+            # Closing tells again that writing failed, and not why.
+            raise error.__context__ or error from None
+
+
+def _stream(container: Any, target: Path, fps: float, height: int, width: int) -> Any:
+    """What encodes the pictures; ``ValueError`` where the container takes no such video."""
+    import av
+
+    encoder, options = next(e for e in _ENCODERS if e[0] in av.codecs_available)
+    try:
+        stream = container.add_stream(encoder, rate=max(1, round(fps)), options=options)
+        stream.height, stream.width = height, width
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = _TICK
+        container.start_encoding()
+    except ValueError as error:
+        why = f"the container of the suffix {target.suffix!r} takes no {encoder}; .mp4 and .mkv do"
+        raise ValueError(f"{target}: {why}") from error
+    return stream
 
 
 def _pictures(

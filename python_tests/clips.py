@@ -83,15 +83,22 @@ def encode(
     container: str | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Encodes RGB frames; ``pts`` in 1/1000 s makes the rate variable, ``rotation`` is in clockwise degrees."""
+    """Encodes RGB frames; ``pts`` in 1/1000 s makes the rate variable, ``rotation`` is in clockwise degrees.
+
+    The same frames give the same packets, on every machine. For that x264 does without the newer of its vector code,
+    where the macroblock tree comes out differently from one run to the next.
+    """
+    options = dict(options or {})
+    if codec.startswith("libx264"):
+        options["x264-params"] = ":".join(["asm=SSE2", *filter(None, [options.get("x264-params")])])
     with av.open(str(path), "w", format=container, options=container_options or {}) as out:
         stream: Any = None
         for i, array in enumerate(frames):
             if stream is None:
-                stream = out.add_stream(codec, rate=rate, options=options or {})
+                stream = out.add_stream(codec, rate=rate, options=options)
                 stream.height, stream.width = array.shape[:2]
                 stream.pix_fmt = pix_fmt
-                stream.codec_context.thread_count = 1  # the same bytes on every machine
+                stream.codec_context.thread_count = 1
                 stream.time_base = Fraction(1, 1000) if pts else Fraction(1, rate)
                 if pts:
                     stream.codec_context.time_base = Fraction(1, 1000)

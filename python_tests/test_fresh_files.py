@@ -80,6 +80,18 @@ def test_no_room_for_all_of_it(writer, clip_path, tmp_path):
     assert tree(tmp_path) == (["new"] if writer == "cache" else [])
 
 
+def test_no_room_for_the_rest_of_a_mask_video(clip_path, tmp_path):
+    clip = clip_path("h264_bframes")
+    whole = tmp_path / "whole.mp4"
+    view_video(clip, SMALL, mask_video=whole)
+    size = whole.stat().st_size
+    for room in range(0, size, size // 12):
+        with files_of_at_most(room):
+            error = complaint(WRITERS["mask video"], clip, tmp_path)
+        assert (error.errno, error.filename) == (errno.EFBIG, str(tmp_path / "new" / "mask.mp4"))
+        assert tree(tmp_path) == ["whole.mp4"]
+
+
 def test_what_was_there_stays(clip_path, tmp_path):
     tokens = tokenize_video(clip_path("h264_bframes"), SMALL)
     tokens.save(tmp_path / "tokens")
