@@ -53,6 +53,11 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
         levels = ((wide[1:] - other).abs() - 2).clamp(min=0)
         return levels.view(n - 1, hb, 2 * patch, wb, 2 * patch).sum((2, 4))
 
+    def since(other: Tensor) -> Tensor:
+        apart = (wide[1:] - other).view(n - 1, 2 * hb, patch, 2 * wb, patch).sum((2, 4)).abs()
+        means = (apart - patch * patch // 4).clamp(min=0) // 2
+        return beyond(other) + means.view(n - 1, hb, 2, wb, 2).sum((2, 4))
+
     rows = (torch.arange(height, device=luma.device) + _shifts(wide.sum(2))[:, None]).clamp(0, height - 1)
     columns = (torch.arange(width, device=luma.device) + _shifts(wide.sum(1))[:, None]).clamp(0, width - 1)
     followed = before.gather(1, rows[:, :, None].expand(-1, -1, width))
@@ -61,7 +66,7 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
     def median(sums: Tensor) -> Tensor:
         return sums.view(n - 1, -1).median(dim=1).values[:, None, None]
 
-    since_sample = beyond(before).minimum(beyond(followed))
+    since_sample = since(before).minimum(since(followed))
     elsewhere = median(since_sample) >= 8 * (2 * patch) ** 2
     sums = since_sample * ~elsewhere + beyond(prev_luma[1:].int())
     change = (sums - median(sums)).clamp(min=0)
@@ -72,22 +77,31 @@ def change_scores(luma: Tensor, prev_luma: Tensor, edges: list[int], *, patch: i
     for first, end in itertools.pairwise(edges):
         if end - first > 1:
             of_group = change[first : end - 1]
-            usual = patch * patch // 4 + of_group.sort(0).values[90 * (len(of_group) - 1) // 100]
+            usual = patch * patch // 2 + of_group.sort(0).values[90 * (len(of_group) - 1) // 100]
             related = of_group * 8191 // usual
             scores[first + 1 : end] = (related.clamp(max=65535) + (related - 65535).clamp(min=0) // 256).int()
-            new = _new_shots(profiles[first:end], elsewhere[first : end - 1].flatten(), height * width)
+            new = _new_shots(profiles[first:end], elsewhere[first : end - 1].flatten(), height, width)
             scores[first + 1 : end][new] = every_other
     return scores
 
 
-def _new_shots(profiles: Tensor, elsewhere: Tensor, pixels: int) -> Tensor:
+def _new_shots(profiles: Tensor, elsewhere: Tensor, height: int, width: int) -> Tensor:
     """Which samples of a group but its first, which ``elsewhere`` leaves out, are the first of a new shot."""
-    unsettled = torch.nn.functional.pad(elsewhere, (1, 2))
-    places = torch.arange(len(profiles), device=profiles.device)
-    calm = ~unsettled[:-2] & ~unsettled[:-2].roll(1)  # the last of a group may count for the first: it is the least
-    before = torch.where(calm, places, 0).cummax(0).values[:-1]
-    differ = (profiles[1:] - profiles[before]).abs().sum(1) >= 4 * pixels
-    return elsewhere & ~unsettled[2:-1] & ~unsettled[3:] & differ
+    other = torch.nn.functional.pad(elsewhere, (1, 0))
+    places = torch.arange(len(other), device=other.device)
+    light = profiles[:, :height].sum(1)
+    steps = torch.stack([(light.roll(-k) - light).abs() for k in (1, 2)]).amax(0)
+    lately = torch.nn.functional.pad(other, (5, 0)).unfold(0, 6, 1).any(1)
+    calm = ~other.roll(-1) & ~other.roll(-2) & (places < len(other) - 2)
+    settled = calm & ((steps < 4 * height * width) | ~lately)
+    settled[0] = True
+    # Since the sample settled last, the first that shows something else.
+    settled_last = torch.where(settled, places, 0).cummax(0).values.roll(1)
+    settled_last[0] = 0
+    others = torch.where(other, places, len(other)).flip(0).cummin(0).values.flip(0)
+    unsettled = others[(settled_last + 1).clamp(max=len(other) - 1)]
+    differ = (profiles - profiles[(unsettled - 1).clamp(min=0)]).abs().sum(1) >= 4 * height * width
+    return (settled & (unsettled <= places) & differ)[1:]
 
 
 def _shifts(sums: Tensor) -> Tensor:

@@ -70,6 +70,32 @@ OV2_SIMD void sum_beyond(const uint8_t* const* a, const uint8_t* const* b, int64
     }
 }
 
+// Rows of which the differences, two by two, can be added in 16 bits with a sign.
+constexpr int64_t kSignedRows = 64;
+
+// a - b, summed down up to kSignedRows rows, for each two columns.
+OV2_SIMD void sum_differences(const uint8_t* const* a, const uint8_t* const* b, int64_t rows, int64_t width,
+                              int16_t* pairs) {
+    if (width < kWide) {
+        for (int64_t i = 0; i < width / 2; ++i) {
+            int sum = 0;
+            for (int64_t j = 0; j < rows; ++j)
+                sum += a[j][2 * i] + a[j][2 * i + 1] - b[j][2 * i] - b[j][2 * i + 1];
+            pairs[i] = static_cast<int16_t>(sum);
+        }
+        return;
+    }
+    for (int64_t at = 0; at < width; at += kWide) {
+        int64_t x = std::min(at, width - kWide);  // the last ones begin within those before
+        Words16 sum = {};
+        for (int64_t j = 0; j < rows; ++j) {
+            auto p = load<Words16>(a[j] + x), q = load<Words16>(b[j] + x);
+            sum += (p & 255) + (p >> 8) - (q & 255) - (q >> 8);  // modulo 2^16, which no sum reaches
+        }
+        std::memcpy(pairs + x / 2, &sum, sizeof sum);
+    }
+}
+
 // From kWide - n on: what leaves out the first n of thirty-two pixels.
 constexpr auto kAllBut = [] {
     std::array<uint8_t, 2 * kWide> mask{};
@@ -157,7 +183,9 @@ class Comparison {
           here_(static_cast<size_t>(most_)),
           there_(static_cast<size_t>(most_)),
           pairs_(static_cast<size_t>(g.width / 2)),
-          columns_(static_cast<size_t>(g.width), 0) {}
+          columns_(static_cast<size_t>(g.width), 0),
+          differences_(static_cast<size_t>(g.width / 2)),
+          patches_(static_cast<size_t>(g.width / g.patch), 0) {}
 
     // Goes on to the next rows, which never belong to two rows of blocks; false behind the last.
     bool next() {
@@ -177,7 +205,13 @@ class Comparison {
             sums[g_.height + x] = columns_[static_cast<size_t>(x / 2 + x % 2 * (g_.width / 2))];
     }
 
-    // Adds what the frame differs by from another that is shifted to the sums of the frame's blocks.
+    // Adds what the frame differs by from the sample before, shifted, to the sums of the frame's blocks.
+    void add_since_sample(const uint8_t* before, int64_t dy, int64_t dx, int32_t* change) {
+        add_changes(before, dy, dx, change);
+        add_means(change);
+    }
+
+    // The same since another frame, whose patches' means do not count.
     void add_changes(const uint8_t* other, int64_t dy, int64_t dx, int32_t* change) {
         for (int64_t j = 0; j < rows_; ++j)
             there_[static_cast<size_t>(j)] =
@@ -192,6 +226,26 @@ class Comparison {
     }
 
   private:
+    // Adds what the means of patches differ by in these rows, as soon as their last one is among them.
+    void add_means(int32_t* change) {
+        const int64_t patch = g_.patch;
+        for (int64_t j = 0, rows; j < rows_; j += rows) {
+            const int64_t y = y_ + j;
+            rows = std::min({kSignedRows, patch - y % patch, rows_ - j});
+            sum_differences(here_.data() + j, there_.data() + j, rows, g_.width, differences_.data());
+            const bool last = (y + rows) % patch == 0;
+            for (int64_t px = 0; px < g_.width / patch; ++px) {
+                auto first = differences_.begin() + px * (patch / 2);
+                int32_t& sum = patches_[static_cast<size_t>(px)];
+                sum = std::accumulate(first, first + patch / 2, sum);
+                if (!last) continue;
+                change[y / g_.block() * g_.blocks_x() + px / 2] +=
+                    std::max(std::abs(sum) - static_cast<int32_t>(patch * patch / 4), 0) / 2;
+                sum = 0;
+            }
+        }
+    }
+
     // The other's rows, shifted, with their ends repeated.
     void move_rows(int64_t dx) {
         moved_.resize(static_cast<size_t>(most_ * g_.width));
@@ -213,6 +267,8 @@ class Comparison {
     std::vector<const uint8_t*> here_, there_;
     std::vector<uint16_t> pairs_;
     std::vector<int32_t> columns_;
+    std::vector<int16_t> differences_;
+    std::vector<int32_t> patches_;  // what patches differ by in the rows so far
     std::vector<uint8_t> moved_;
 };
 
@@ -226,7 +282,7 @@ void measure_frame(const Geometry& g, const uint8_t* luma, const uint8_t* prev, 
     while (rows.next()) {
         rows.sum_profiles(profile);
         if (opens) continue;
-        rows.add_changes(luma - g.pixels(), 0, 0, since_sample);
+        rows.add_since_sample(luma - g.pixels(), 0, 0, since_sample);
         rows.add_changes(prev, 0, 0, since_frame);
     }
 }
@@ -256,7 +312,7 @@ bool frame_changes(const Geometry& g, const uint8_t* luma, const int32_t* profil
     if (dy != 0 || dx != 0) {
         std::vector<int32_t> followed(static_cast<size_t>(g.blocks()), 0);
         Comparison rows(g, luma);
-        while (rows.next()) rows.add_changes(luma - g.pixels(), dy, dx, followed.data());
+        while (rows.next()) rows.add_since_sample(luma - g.pixels(), dy, dx, followed.data());
         for (int64_t b = 0; b < g.blocks(); ++b)
             change[b] = std::min(change[b], followed[static_cast<size_t>(b)]);
     }
@@ -302,7 +358,7 @@ void relate_to_place(const Geometry& g, int64_t frames, int32_t* scores) {
     std::vector<int32_t> changes(static_cast<size_t>(frames));
     for (int64_t b = 0; b < g.blocks(); ++b) {
         for (int64_t t = 0; t < frames; ++t) changes[static_cast<size_t>(t)] = scores[t * g.blocks() + b];
-        int64_t usual = g.block() * g.block() / 16 + order_statistic(changes, kPercent * (frames - 1) / 100);
+        int64_t usual = g.block() * g.block() / 8 + order_statistic(changes, kPercent * (frames - 1) / 100);
         for (int64_t t = 0; t < frames; ++t) {
             int32_t& score = scores[t * g.blocks() + b];
             int64_t related = score * kUsual / usual;

@@ -37,7 +37,7 @@ def change_scores(luma: Array, prev_luma: Array, group_edges: Array, *, patch: i
     n, height, width = luma.shape
     block = 2 * patch
     scores = np.zeros((n, height // block, width // block), dtype=np.int64)
-    floor = block * block // 16
+    floor = block * block // 8
     for first, end in itertools.pairwise(group_edges):
         if end - first < 2:
             continue
@@ -109,7 +109,8 @@ def _change(luma: Array, before: Array, prev_luma: Array, block: int) -> tuple[A
     height, width = luma.shape
     dy, dx = camera_shift(luma, before)
     rows, columns = np.clip(np.arange(height) + dy, 0, height - 1), np.clip(np.arange(width) + dx, 0, width - 1)
-    since_sample = np.minimum(_beyond(luma, before, block), _beyond(luma, before[rows][:, columns], block))
+    followed = before[rows][:, columns]
+    since_sample = np.minimum(_since_sample(luma, before, block), _since_sample(luma, followed, block))
     elsewhere = _median(since_sample) >= ELSEWHERE * block * block
     sums = _beyond(luma, prev_luma, block) + (0 if elsewhere else since_sample)
     return np.asarray(np.maximum(sums - _median(sums), 0)), elsewhere
@@ -119,7 +120,18 @@ def _median(sums: Array) -> int:
     return int(np.sort(sums, axis=None)[(sums.size - 1) // 2])
 
 
+def _since_sample(luma: Array, before: Array, block: int) -> Array:
+    """What single pixels differ by, and half of what the means of the patches do beyond a quarter of a grey level."""
+    patch = block // 2
+    apart = np.abs(_sums(luma.astype(np.int64) - before, patch))
+    return _beyond(luma, before, block) + _sums(np.maximum(apart - patch * patch // 4, 0) // 2, 2)
+
+
 def _beyond(luma: Array, other: Array, block: int) -> Array:
-    height, width = luma.shape
-    beyond = np.maximum(np.abs(luma.astype(np.int64) - other) - DEAD_ZONE, 0)
-    return np.asarray(beyond.reshape(height // block, block, width // block, block).sum(axis=(1, 3)))
+    return _sums(np.maximum(np.abs(luma.astype(np.int64) - other) - DEAD_ZONE, 0), block)
+
+
+def _sums(values: Array, side: int) -> Array:
+    """Over squares of so many values a side."""
+    height, width = values.shape
+    return np.asarray(values.reshape(height // side, side, width // side, side).sum(axis=(1, 3)))

@@ -58,6 +58,18 @@ def add_byte_distances(a, b, total, PTX: tl.constexpr):
 
 
 @triton.jit
+def add_bytes(word, which, total, PTX: tl.constexpr):
+    """``total`` and the bytes for which ``which`` has a byte of 1, not 0; uint32."""
+    if PTX:
+        return tl.inline_asm_elementwise(
+            "dp4a.u32.u32 $0, $1, $2, $3;", "=r,r,r,r", [word, which, total], dtype=tl.uint32, is_pure=True, pack=1
+        )
+    for i in tl.static_range(4):
+        total += ((word >> (8 * i)) & 0xFF) * ((which >> (8 * i)) & 0xFF)
+    return total
+
+
+@triton.jit
 def places_beyond(x, first, last):
     """Where in two words stand the four bytes from ``x`` on, and the four from ``x + 1`` on, for ``permute_bytes``.
 

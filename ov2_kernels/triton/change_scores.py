@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .bytes import add_byte_distances, byte_distances, permute_bytes, places_beyond
+from .bytes import add_byte_distances, add_bytes, byte_distances, permute_bytes, places_beyond
 from .launch import ceil_div, kernel, send_edges, words
 from .order_statistic import order_statistic
 
@@ -174,38 +174,54 @@ def measure_changes(
     lane = tl.arange(0, WORDS)[None, :]
     zone = tl.full([BLOCKS, WORDS], DEAD_ZONE * 0x01010101, tl.uint32)
     nothing = tl.zeros([BLOCKS, WORDS], tl.uint32)
+    whole = nothing + 0x01010101
     # Twice the levels beyond the zone, and once the zone itself, for each pixel.
     unmoved = nothing
     followed = nothing
     since_frame = nothing
-    for start in range(0, side, WORDS):
-        live = in_range[:, None] & (start + lane < side)
-        column = (index % wb * side)[:, None] + start + lane
-        # Where the camera's shift puts these pixels in the sample before: bytes of two words.
-        x = 4 * column + right
-        moved = tl.minimum(tl.maximum(x >> 2, 0), tl.maximum(words_per_row - 2, 0))
-        places, _ = places_beyond(x - 4 * moved, -4 * moved, 4 * (words_per_row - moved) - 1)
-        for row in range(0, 2 * patch, 2):
-            a, b, c, d, e = (), (), (), (), ()
-            for j in tl.static_range(2):
-                y = first_row + row + j
-                at = y * words_per_row + column
-                there = tl.minimum(tl.maximum(y + down, 0), height - 1) * words_per_row + moved
-                a += (tl.load(here + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
-                b += (tl.load(before + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
-                c += (tl.load(shown + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
-                d += (tl.load(before + there, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
-                rest = tl.load(before + there + 1, mask=live & (moved < words_per_row - 1), other=0)
-                e += (rest.to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
-            for j in tl.static_range(2):
-                unmoved = _add_beyond(a[j], b[j], zone, nothing, unmoved, PTX)
-                followed = _add_beyond(a[j], permute_bytes(d[j], e[j], places, PTX), zone, nothing, followed, PTX)
-                since_frame = _add_beyond(a[j], c[j], zone, nothing, since_frame, PTX)
+    means_unmoved = tl.zeros([BLOCKS], tl.int32)
+    means_followed = means_unmoved
+    for top in range(0, 2 * patch, patch):
+        # Sums of the left of two patches, and of both: here, in the sample before, and there after the camera.
+        left = (nothing, nothing, nothing)
+        both = (nothing, nothing, nothing)
+        for start in range(0, side, WORDS):
+            word = start + lane
+            live = in_range[:, None] & (word < side)
+            column = (index % wb * side)[:, None] + word
+            in_left = nothing + tl.where(4 * word + 4 <= patch, 0x01010101, tl.where(4 * word < patch, 0x0101, 0))
+            # Where the camera's shift puts these pixels in the sample before: bytes of two words.
+            x = 4 * column + right
+            moved = tl.minimum(tl.maximum(x >> 2, 0), tl.maximum(words_per_row - 2, 0))
+            places, _ = places_beyond(x - 4 * moved, -4 * moved, 4 * (words_per_row - moved) - 1)
+            for row in range(top, top + patch, 2):
+                a, b, c, d, e = (), (), (), (), ()
+                for j in tl.static_range(2):
+                    y = first_row + row + j
+                    at = y * words_per_row + column
+                    there = tl.minimum(tl.maximum(y + down, 0), height - 1) * words_per_row + moved
+                    a += (tl.load(here + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                    b += (tl.load(before + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                    c += (tl.load(shown + at, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                    d += (tl.load(before + there, mask=live, other=0).to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                    rest = tl.load(before + there + 1, mask=live & (moved < words_per_row - 1), other=0)
+                    e += (rest.to(tl.uint32, bitcast=True),)  # type: ignore[assignment]
+                for j in tl.static_range(2):
+                    f = permute_bytes(d[j], e[j], places, PTX)
+                    unmoved = _add_beyond(a[j], b[j], zone, nothing, unmoved, PTX)
+                    followed = _add_beyond(a[j], f, zone, nothing, followed, PTX)
+                    since_frame = _add_beyond(a[j], c[j], zone, nothing, since_frame, PTX)
+                    left = _add_each(a[j], b[j], f, in_left, left, PTX)
+                    both = _add_each(a[j], b[j], f, whole, both, PTX)
+        means_unmoved += _apart(left[0] - left[1], both[0] - both[1], patch)
+        means_followed += _apart(left[0] - left[2], both[0] - both[2], patch)
     # Lanes past a block's side saw equal pixels, and each of those added the zone like any other.
     zones = 4 * DEAD_ZONE * (2 * patch) * WORDS * ((side + WORDS - 1) // WORDS)
-    since_sample = tl.minimum(tl.sum(unmoved.to(tl.int32), 1), tl.sum(followed.to(tl.int32), 1))
-    changed_since_sample = (since_sample - zones) >> 1
     changed_since_frame = (tl.sum(since_frame.to(tl.int32), 1) - zones) >> 1
+    changed_since_sample = tl.minimum(
+        ((tl.sum(unmoved.to(tl.int32), 1) - zones) >> 1) + means_unmoved,
+        ((tl.sum(followed.to(tl.int32), 1) - zones) >> 1) + means_followed,
+    )
     changes += block
     tl.store(changes, changed_since_sample, mask=in_range)
     tl.store(changes + total, changed_since_frame, mask=in_range)
@@ -217,6 +233,22 @@ def _add_beyond(a, b, zone, nothing, twice, PTX: tl.constexpr):
     """Adds ``d + |d - zone|`` for the distance ``d`` of each two bytes."""
     distances = byte_distances(a, b, PTX)
     return add_byte_distances(distances, nothing, add_byte_distances(distances, zone, twice, PTX), PTX)
+
+
+@triton.jit
+def _add_each(a, b, c, which, sums, PTX: tl.constexpr):
+    """Adds those bytes of each of three words to its sum."""
+    first, second = add_bytes(a, which, sums[0], PTX), add_bytes(b, which, sums[1], PTX)
+    return first, second, add_bytes(c, which, sums[2], PTX)
+
+
+@triton.jit
+def _apart(left, both, patch):
+    """Half of what the means of two patches differ by beyond a quarter of a grey level, added up for both."""
+    of_left = tl.sum(left.to(tl.int32, bitcast=True), 1)
+    of_right = tl.sum(both.to(tl.int32, bitcast=True), 1) - of_left
+    level = patch * patch // 4
+    return (tl.maximum(tl.abs(of_left) - level, 0) >> 1) + (tl.maximum(tl.abs(of_right) - level, 0) >> 1)
 
 
 @kernel(
@@ -365,7 +397,7 @@ def relate_to_place(scores, edges, opening, hb, wb, patch, SAMPLES: tl.constexpr
         enough = upto > rank
         least = tl.where(enough, least, middle + 1)
         greatest = tl.where(enough, middle, greatest)
-    usual = patch * patch // 4 + least
+    usual = patch * patch // 2 + least
     shown = tl.where((index // wb + index % wb) % 2 == 0, NEW_SHOT, 0)
     for start in range(0, count, SAMPLES):
         live = there & (start + lane < count)[:, None]
