@@ -107,9 +107,13 @@ def test_a_peak_is_one_among_its_kind():
 
 
 def test_without_a_peak_the_grid_stays():
+    """As a peak counts what is more than half as large again as is usual."""
     size = [100 + t % 3 * 10 for t in range(100)]
-    info = packet_table(size, [False] * 100)
-    assert_same(ops.sample_frames(info, max_samples=7)[0], np.array([0, 16, 33, 49, 66, 82, 99]))
+    grid = [0, 16, 33, 49, 66, 82, 99]
+    for largest, moved in ((165, 49), (166, 52)):
+        size[52] = largest
+        frames, _ = ops.sample_frames(packet_table(size, [False] * 100), max_samples=7)
+        assert frames.tolist() == [moved if t == 49 else t for t in grid]
 
 
 def test_keyframes_are_avoided_the_later_neighbour_first():
@@ -162,3 +166,12 @@ def test_of_frames_shown_at_once_the_first_is_taken(backend):
 def test_numbers_must_be_finite(name, value, backend):
     with pytest.raises(ValueError, match=f"{name} must be"):
         ops.sample_frames(packet_table([1] * 5, [False] * 5), max_samples=2, **{name: value}, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_by_rate_the_first_of_frames_shown_last_at_once(backend):
+    """Though the last instant is a rounding error behind them."""
+    info = packet_table([1] * 4, [False] * 4, [0, 46, 49, 49], rate=30)
+    assert 46 / 30 + 3 / 30 > 49 / 30
+    options = {"max_samples": 9, "sampling": "uniform", "start_time": 1.5, "sample_fps": 30.0}
+    assert ops.sample_frames(info, **options, backend=backend)[0].tolist() == [1, 2]

@@ -43,7 +43,7 @@ std::vector<int64_t> by_rate(const SampleRequest& r, int64_t first, int64_t last
     };
     for (int64_t k = 0; k < static_cast<int64_t>(count); ++k) {
         double instant = start + static_cast<double>(k) / r.sample_fps;
-        int64_t frame = first_at(instant);
+        int64_t frame = first_at(std::min(instant, time_of(r, last)));
         if (frame > first && instant - time_of(r, frame - 1) <= time_of(r, frame) - instant)
             frame = first_at(time_of(r, frame - 1));
         if (frame_ids.empty() || frame > frame_ids.back()) frame_ids.push_back(frame);
@@ -88,8 +88,8 @@ size_t kind_of(const SampleRequest& r, int64_t frame) {
     return earlier;
 }
 
-// Bytes by which each packet exceeds the usual of its kind, 0 unless by more than a quarter; keyframes have
-// none.
+// Bytes by which each packet exceeds the usual of its kind, 0 unless by more than half of that; keyframes
+// have none.
 std::vector<int64_t> packet_excess(const SampleRequest& r) {
     std::array<std::vector<int64_t>, 3> alike;
     for (int64_t t = 0; t < r.frames; ++t) {
@@ -108,7 +108,7 @@ std::vector<int64_t> packet_excess(const SampleRequest& r) {
             std::nth_element(sizes.begin(), middle, sizes.end());
             int64_t frame = frames[static_cast<size_t>(i)];
             int64_t beyond = r.size[frame] - *middle;
-            if (4 * beyond > *middle) excess[static_cast<size_t>(frame)] = beyond;
+            if (2 * beyond > *middle) excess[static_cast<size_t>(frame)] = beyond;
         }
     }
     return excess;

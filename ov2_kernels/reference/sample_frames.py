@@ -63,7 +63,7 @@ def sample_frames(
 
 
 def packet_excess(info: VideoInfo) -> Array:
-    """By how many bytes each frame's packet exceeds the usual of its kind, int64 ``[frames]``; 0 unless by a quarter.
+    """By how many bytes each frame's packet exceeds the usual of its kind, int64 ``[frames]``; 0 unless by half of it.
 
     Keyframes have none. Source: algorithm, section 2.
     """
@@ -77,7 +77,7 @@ def packet_excess(info: VideoInfo) -> Array:
             sizes = sorted(int(info.size[u]) for u in alike[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1])
             usual = sizes[(len(sizes) - 1) // 2]
             beyond = int(info.size[t]) - usual
-            excess[t] = beyond if 4 * beyond > usual else 0
+            excess[t] = beyond if 2 * beyond > usual else 0
     return excess
 
 
