@@ -3,8 +3,9 @@
     python bench/bandwidth.py [--samples 256] [--repeats 15] [--threads 1]
 
 A stage's bytes are what it must move: each input read once and each output written once; memcpy's are what it reads
-and writes. Every stage is compared with the reference first, on fewer samples. Rounds are interleaved, and each stage
-is related to the memcpy of its own round: the median of these quotients is what is printed.
+and writes. Every stage is compared with the reference first, on fewer samples. Rounds are interleaved; each stage
+follows a run of itself, so that it does not wait while the memory of another one is handed back, and is related to
+the memcpy of its own round: the median of these quotients is what is printed.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ def measure(options: argparse.Namespace) -> int:
     speeds: dict[str, list[float]] = {stage.name: [] for stage in listed}
     for _ in range(options.repeats):
         for stage in listed:
+            stage.run("native", options.samples)
             memcpy.append(copied / seconds(lambda: np.copyto(target, source)) / 1e9)
             speed = stage.bytes / seconds(lambda stage=stage: stage.run("native", options.samples)) / 1e9
             speeds[stage.name].append(speed / memcpy[-1])

@@ -20,16 +20,23 @@ typedef uint32_t Sums4 __attribute__((vector_size(16)));
 typedef int16_t Shorts16 __attribute__((vector_size(32)));
 constexpr int64_t kMostRounds = 16384;  // before a lane that counts could overflow
 
-// Adds the sum of |a - b| over each 4x4 cell of four rows of pixels, and has as many fetched from ahead, if
-// asked to.
-OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, bool fetch, const uint8_t* next_a,
-                        const uint8_t* next_b, int32_t* cells) {
+inline __attribute__((always_inline)) void fetch(const uint8_t* a, const uint8_t* b, bool nearest) {
+    if (nearest) {
+        __builtin_prefetch(a, 0, 3);
+        __builtin_prefetch(b, 0, 3);
+    } else {
+        __builtin_prefetch(a, 0, 2);
+        __builtin_prefetch(b, 0, 2);
+    }
+}
+
+// Adds the sum of |a - b| over each 4x4 cell of four rows of pixels, and has as many fetched from ahead: into
+// the nearest cache or into the second.
+OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, bool nearest,
+                        const uint8_t* next_a, const uint8_t* next_b, int32_t* cells) {
     int64_t x = 0;
     for (; x + kWide <= width; x += kWide) {
-        if (fetch) {
-            __builtin_prefetch(next_a + 4 * x);
-            __builtin_prefetch(next_b + 4 * x);
-        }
+        fetch(next_a + 4 * x, next_b + 4 * x, nearest);
         Words8 sum = {};
         for (int64_t j = 0; j < 4; ++j) {
             auto p = load<Bytes16>(a + j * width + x);
@@ -43,6 +50,7 @@ OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, bool 
         fours = load<Sums4>(cells + x / 4) + (fours & 65535) + (fours >> 16);
         std::memcpy(cells + x / 4, &fours, sizeof fours);
     }
+    fetch(next_a + 4 * x, next_b + 4 * x, nearest);  // or this line is missing there
     for (; x < width; x += 4) {
         for (int64_t j = 0; j < 4; ++j) {
             for (int64_t i = j * width + x; i < j * width + x + 4; ++i) cells[x / 4] += std::abs(a[i] - b[i]);
@@ -150,8 +158,7 @@ void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev,
     const auto apart =
         static_cast<int64_t>(reinterpret_cast<uintptr_t>(luma) - reinterpret_cast<uintptr_t>(prev));
     const int64_t prev_ahead = kAhead + kPage + ((apart + kPage / 2) & (kPage - 1));
-    // Of still pictures, which are read in order, most processors fetch enough unasked.
-    const bool fetch = instructions == Instructions::kAvx512Wide;
+    const bool nearest = instructions == Instructions::kAvx512Wide;
     for (int64_t by = 0; by < g.blocks_y(); ++by) {
         int64_t y = by * g.block(), at = y * g.width;
         const int16_t* vectors = motion + 2 * by * rows * cells;
@@ -159,7 +166,7 @@ void frame_energies(const Geometry& g, const uint8_t* luma, const uint8_t* prev,
             std::fill(residuals.begin(), residuals.end(), 0);
             for (int64_t j = 0; j < g.block(); j += 4) {
                 const uint8_t *a = luma + at + j * g.width, *b = prev + at + j * g.width;
-                add_still(a, b, g.width, fetch, a + kAhead, b + prev_ahead, residuals.data());
+                add_still(a, b, g.width, nearest, a + kAhead, b + prev_ahead, residuals.data());
             }
         } else {
             CellRows measured{instructions,

@@ -79,9 +79,42 @@ OV2_AVX2 void copy_outside(const CellRows& r, const CellRoom& room, int64_t coun
     }
 }
 
+// What comes after a group is fetched, a part of it while vectors are measured and the rest while residuals
+// are: of much at once the processor drops some. Only where it is fetched into the nearest cache, all of it
+// is while residuals are measured.
+constexpr int64_t kLine = 64;  // bytes that are fetched together
+static_assert(16 * kGroup == 2 * kLine);
+
+inline __attribute__((always_inline)) void fetch_with_vectors(CellRows& r) {
+    __builtin_prefetch(r.next_prev, 0, 2);
+    __builtin_prefetch(r.next_vectors, 0, 2);
+    r.next_prev += 2 * kLine;
+    r.next_vectors += 2 * kGroup;
+}
+
+inline __attribute__((always_inline)) void fetch_with_residuals(CellRows& r) {
+    __builtin_prefetch(r.next_luma, 0, 2);
+    __builtin_prefetch(r.next_luma + kLine, 0, 2);
+    __builtin_prefetch(r.next_prev + kLine, 0, 2);
+    r.next_luma += 2 * kLine;
+    r.next_prev += 2 * kLine;
+}
+
+inline __attribute__((always_inline)) void fetch_nearest(CellRows& r) {
+    for (int64_t i = 0; i < 2 * kLine; i += kLine) {
+        __builtin_prefetch(r.next_luma + i, 0, 3);
+        __builtin_prefetch(r.next_prev + i, 0, 3);
+    }
+    __builtin_prefetch(r.next_vectors, 0, 3);
+    r.next_luma += 2 * kLine;
+    r.next_prev += 2 * kLine;
+    r.next_vectors += 2 * kGroup;
+}
+
 // Where each cell's window begins, and lengths: before residuals and apart from them, so that no window waits
 // for its place. Windows lie in the picture; which do not is listed without a branch, to be copied.
-OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* lengths) {
+template <bool kFetch>
+OV2_AVX2 void measure_vectors(CellRows r, const CellRoom& room, int32_t* lengths) {
     // As near to the limits as 16 bits allow.
     auto near = [](int v) { return std::clamp(v, -32768, 32767); };
     const __m256i least = eight_vectors(near(r.median.x - kVectorLimit), near(r.median.y - kVectorLimit));
@@ -99,6 +132,7 @@ OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* l
     int index = 0, count = 0;
     for (int64_t row = 0; row < r.rows; ++row) {
         for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
+            if constexpr (kFetch) fetch_with_vectors(r);
             const int64_t column = std::min(c, cells - kGroup);
             __m256i vectors = load_wide(r.vectors + 2 * (row * cells + column));
             __m256i places =
@@ -130,22 +164,6 @@ OV2_AVX2 void measure_vectors(const CellRows r, const CellRoom& room, int32_t* l
         }
     }
     copy_outside(r, room, count);
-}
-
-// What comes after a group is fetched into the nearest cache or into the second.
-constexpr int kNearest = 3, kSecond = 2;
-
-// Asks for it, a little each time: of much at once the processor drops a part.
-template <int kCache>
-inline __attribute__((always_inline)) void fetch_next(CellRows& r) {
-    for (int64_t i = 0; i < 16 * kGroup; i += 64) {
-        __builtin_prefetch(r.next_luma + i, 0, kCache);
-        __builtin_prefetch(r.next_prev + i, 0, kCache);
-    }
-    __builtin_prefetch(r.next_vectors, 0, kCache);
-    r.next_luma += 16 * kGroup;
-    r.next_prev += 16 * kGroup;
-    r.next_vectors += 2 * kGroup;
 }
 
 // Of a row of four cells' windows: each pixel beside the one to its right.
@@ -190,7 +208,7 @@ OV2_AVX2 void measure_residuals_avx2(CellRows r, const uint8_t* const* windows, 
     const int64_t cells = r.cells();
     for (int64_t row = 0; row < r.rows; ++row) {
         for (int64_t c = 0; c < CellRoom::grouped(cells); c += 4, windows += 4) {
-            if (c % kGroup == 0) fetch_next<kSecond>(r);
+            if (c % kGroup == 0) fetch_with_residuals(r);
             // As the groups are, in halves.
             const int64_t column = std::min(c - c % kGroup, cells - kGroup) + c % kGroup;
             __m256i vectors =
@@ -233,7 +251,7 @@ OV2_AVX512 void measure_residuals_256(CellRows r, const uint8_t* const* windows,
     const int64_t cells = r.cells();
     for (int64_t row = 0; row < r.rows; ++row) {
         for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
-            fetch_next<kSecond>(r);
+            fetch_with_residuals(r);
             const int64_t column = std::min(c, cells - kGroup);
             __m256i above, below;
             find_weights(load_wide(r.vectors + 2 * (row * cells + column)), &above, &below);
@@ -286,7 +304,7 @@ OV2_AVX512 void measure_residuals_512(CellRows r, const uint8_t* const* windows,
     const int64_t cells = r.cells();
     for (int64_t row = 0; row < r.rows; ++row) {
         for (int64_t c = 0; c < cells; c += kGroup, windows += kGroup) {
-            fetch_next<kNearest>(r);
+            fetch_nearest(r);
             const int64_t column = std::min(c, cells - kGroup);
             __m256i above8, below8;
             find_weights(load_wide(r.vectors + 2 * (row * cells + column)), &above8, &below8);
@@ -311,11 +329,17 @@ OV2_AVX512 void measure_residuals_512(CellRows r, const uint8_t* const* windows,
 }  // namespace
 
 void measure_cells_x86(const CellRows& rows, const CellRoom& room, int32_t* residuals, int32_t* lengths) {
-    measure_vectors(rows, room, lengths);
-    auto* measure_residuals = rows.instructions == Instructions::kAvx512Wide ? measure_residuals_512
-                              : rows.instructions == Instructions::kAvx512   ? measure_residuals_256
-                                                                             : measure_residuals_avx2;
-    measure_residuals(rows, room.windows(), residuals);
+    const uint8_t* const* windows = room.windows();
+    if (rows.instructions == Instructions::kAvx512Wide) {
+        measure_vectors<false>(rows, room, lengths);
+        measure_residuals_512(rows, windows, residuals);
+    } else if (rows.instructions == Instructions::kAvx512) {
+        measure_vectors<true>(rows, room, lengths);
+        measure_residuals_256(rows, windows, residuals);
+    } else {
+        measure_vectors<true>(rows, room, lengths);
+        measure_residuals_avx2(rows, windows, residuals);
+    }
     // What the last group of each row adds up was kept apart: it follows those before.
     const int64_t cells = rows.cells();
     for (int32_t* sums : {residuals, lengths})
