@@ -16,14 +16,8 @@ from triton.backends.nvidia.compiler import get_ptxas, sm_arch_from_capability
 from triton.compiler import ASTSource
 
 from .block_energies import energies, motion_medians, share_bits
-from .change_scores import (
-    find_new_shots,
-    find_shifts,
-    lift_by_median,
-    measure_changes,
-    relate_to_place,
-    sum_profiles,
-)
+from .change_scores import find_new_shots, find_shifts, lift_by_median, relate_to_place
+from .comparison import measure_changes, sum_profiles
 from .fuse_scores import group_scales, weigh
 from .launch import INTERPRETED, Kernel
 from .pack_canvases import copy_blocks
