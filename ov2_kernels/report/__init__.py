@@ -61,7 +61,7 @@ def _page(data: dict[str, Any], video: str) -> str:
         "title": html.escape(Path(video).name.encode(errors="replace").decode() or "tokens"),
         "version": __version__,
         "style": (_PARTS / "page.css").read_text(encoding="utf-8"),
-        "script": (_PARTS / "page.js").read_text(encoding="utf-8"),
+        "script": "".join((_PARTS / name).read_text(encoding="utf-8") for name in ("timeline.js", "page.js")),
         # A tag inside a name must not end the script.
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
