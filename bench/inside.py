@@ -9,6 +9,7 @@ A fresh process for each measurement makes its peak memory that of the work, and
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,8 @@ def tokenize(clip: str, threads: int, *options: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # As the command does: the threads of NumPy's BLAS, which has no work here, spin for a while after its import.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     job, path, count, *options = sys.argv[1:]
     jobs = {"decode": decode, "floor": floor, "probe": probe, "tokenize": tokenize}
     print(json.dumps(jobs[job](path, int(count), *options)))

@@ -1,4 +1,4 @@
-"""Clips of any length from a short one: encoded once for a minute, then repeated by stream copy.
+"""Clips of any length from a short one: encoded for up to a minute, longer ones repeated by stream copy.
 
     python bench/long_clips.py SOURCE MINUTES GOP FOLDER
 
@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import Any
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
-BASE_SECONDS = 60
 
 
-def long_clip(source: Path, minutes: int, gop: int, folder: Path) -> Path:
-    """An H.264 clip in MP4, 1280x720 at 25 frames per second, x264's defaults but for ``gop``; made where missing."""
+def long_clip(source: Path, minutes: Fraction, gop: int, folder: Path) -> Path:
+    """An H.264 clip in MP4, 1280x720 at 25 frames per second, x264's defaults but for ``gop``; made where missing.
+
+    ``minutes`` are whole, or less than one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    minute = folder / f"{source.stem}_gop{gop}_1min.mp4"
-    if not minute.exists():
-        _write(minute, lambda path: _encode_minute(source, gop, path))
-    if minutes == 1:
-        return minute
-    clip = folder / f"{source.stem}_gop{gop}_{minutes}min.mp4"
-    if not clip.exists():
-        _write(clip, lambda path: _repeat(minute, minutes, path))
+    clip = folder / f"{source.stem}_gop{gop}_{float(minutes):g}min.mp4"
+    if clip.exists():
+        return clip
+    if minutes <= 1:
+        _write(clip, lambda path: _encode(source, gop, round(60 * minutes * RATE), path))
+    else:
+        minute = long_clip(source, Fraction(1), gop, folder)
+        _write(clip, lambda path: _repeat(minute, int(minutes), path))
     return clip
 
 
@@ -52,13 +54,13 @@ def _pictures(source: Path) -> Iterator[Any]:
     return itertools.cycle(frames + frames[::-1])
 
 
-def _encode_minute(source: Path, gop: int, path: Path) -> None:
+def _encode(source: Path, gop: int, frames: int, path: Path) -> None:
     import av
 
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=RATE, options={"g": str(gop)})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for pts, frame in enumerate(itertools.islice(_pictures(source), BASE_SECONDS * RATE)):
+        for pts, frame in enumerate(itertools.islice(_pictures(source), frames)):
             frame.pts, frame.time_base, frame.pict_type = pts, Fraction(1, RATE), 0
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -69,7 +71,7 @@ def _repeat(minute: Path, minutes: int, path: Path) -> None:
 
     with av.open(str(path), "w") as out, av.open(str(minute)) as first:
         stream = out.add_stream_from_template(first.streams.video[0])
-        length = int(BASE_SECONDS / first.streams.video[0].time_base)
+        length = int(60 / first.streams.video[0].time_base)
         for k in range(minutes):
             with av.open(str(minute)) as container:
                 for packet in container.demux(video=0):
@@ -82,4 +84,4 @@ def _repeat(minute: Path, minutes: int, path: Path) -> None:
 
 if __name__ == "__main__":
     source, minutes, gop, folder = sys.argv[1:]
-    print(long_clip(Path(source), int(minutes), int(gop), Path(folder)))
+    print(long_clip(Path(source), Fraction(minutes), int(gop), Path(folder)))

@@ -1,13 +1,13 @@
 """How the cost grows with the length of the video: the same number of samples from ever longer clips.
 
-    python bench/scaling.py SOURCE [--minutes 1 10 60 120] [--gops 250 60] [--peers none|lmms|cv-preinfer|all]
+    python bench/scaling.py SOURCE [--minutes 1/4 1 10 60 120] [--gops 250 60] [--peers none|lmms|cv-preinfer|all]
                             [--samples N]
 
 We take 256 samples, or ``--samples``, from every clip; with ``--samples 0`` as many as the default settings take, which
 differ from length to length. Peers take as many as they please.
 
-Makes 1280x720 clips out of the pictures of ``SOURCE`` (x264's defaults but for the GOP), and repeats them by stream
-copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the same samples depend on. Peers
+Makes 1280x720 clips out of the pictures of ``SOURCE`` (x264's defaults but for the GOP); those longer than a minute
+repeat it by stream copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the same samples depend on. Peers
 run as their users run them, cv-preinfer also at its best for this machine (one segment and one thread a processor); a
 peer that fails on a clip is said to have failed. Needs ``ov2_kernels`` and PyAV; ``cv-preinfer`` needs the ``ffmpeg``
 command, and peers are installed under ``--venvs``.
@@ -21,6 +21,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ BENCH = Path(__file__).resolve().parent
 FLOOR_GOAL, SHORT_GOAL, DEFAULT_GOAL, NEAR_GOAL = 1.15, 1.5, 2.0, 6.0
 LENGTH_GOAL, PEAK_GOAL, PROBE_GOAL = 1.8, 400e6, 0.5
 
-Times = dict[tuple[int, int], dict[str, dict[str, Any]]]
+Times = dict[tuple[int, Fraction], dict[str, dict[str, Any]]]
 
 
-def jobs(threads: int, minutes: int, longest_decode: int, samples: int) -> dict[str, list[str]]:
+def jobs(threads: int, minutes: Fraction, longest_decode: int, samples: int) -> dict[str, list[str]]:
     """Our own measurements, by name."""
     inside = [sys.executable, str(BENCH / "inside.py")]
     count, taken = str(threads), str(samples)
@@ -58,7 +59,7 @@ def peer_jobs(name: str, environments: Path, threads: int) -> dict[str, list[str
     return {name: command, f"{name} best": [*command, *best]}
 
 
-def make_clip(source: Path, minutes: int, gop: int, folder: Path) -> Path:
+def make_clip(source: Path, minutes: Fraction, gop: int, folder: Path) -> Path:
     """A long clip, made in a process of its own: the memory that takes would be counted to those measured later."""
     words = [str(source), str(minutes), str(gop), str(folder)]
     done = run_child([sys.executable, str(BENCH / "long_clips.py"), *words], timeout=3600)
@@ -133,17 +134,20 @@ def goals(results: Times, samples: int) -> list[str]:
     def add(goal: str, clip: str, value: float, met: bool) -> None:
         lines.append((goal, clip, f"{value:.3g}", "yes" if met else "no"))
 
-    def seconds(key: tuple[int, int], name: str) -> float | None:
+    def seconds(key: tuple[int, Fraction], name: str) -> float | None:
         value: float | None = results.get(key, {}).get(name, {}).get("seconds")
         return value
 
     for (gop, minutes), found in results.items():
-        clip = f"{minutes} min, GOP {gop}"
+        clip = f"{float(minutes):g} min, GOP {gop}"
         ours = seconds((gop, minutes), "uniform")
         if ours is None:
             continue
         floor, default = seconds((gop, minutes), "floor"), seconds((gop, minutes), "cv-preinfer")
         best = seconds((gop, minutes), "cv-preinfer best")
+        decode = seconds((gop, minutes), "decode")
+        if decode and minutes < Fraction(1, 2):
+            add(f"uniform / decode <= {SHORT_GOAL}", clip, ours / decode, ours <= SHORT_GOAL * decode)
         if floor and minutes >= 10:
             add(f"uniform / floor <= {FLOOR_GOAL}", clip, ours / floor, ours <= FLOOR_GOAL * floor)
         if default:
@@ -151,14 +155,14 @@ def goals(results: Times, samples: int) -> list[str]:
         if best:
             add("cv-preinfer best / uniform > 1", clip, best / ours, best > ours)
             near = seconds((gop, minutes), "near_keyframes")
-            if near and (gop, minutes) == (60, 10):
+            if near and (gop, minutes) == (60, Fraction(10)):
                 add(f"cv-preinfer best / near_keyframes >= {NEAR_GOAL:g}", clip, best / near, best >= NEAR_GOAL * near)
         peak = found["uniform"]["peak"]
         add(f"peak MB < {PEAK_GOAL / 1e6:.0f}", clip, peak / 1e6, peak < PEAK_GOAL)
         probe = seconds((gop, minutes), "probe")
         if probe and minutes >= 120:
             add(f"probe s < {PROBE_GOAL}", clip, probe, probe < PROBE_GOAL)
-    short, long = seconds((60, 10), "uniform"), seconds((60, 120), "uniform")
+    short, long = seconds((60, Fraction(10)), "uniform"), seconds((60, Fraction(120)), "uniform")
     if samples and short and long:
         add(f"uniform, 120 min / 10 min <= {LENGTH_GOAL}", "GOP 60", long / short, long <= LENGTH_GOAL * short)
     return align(lines)
@@ -169,7 +173,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     assert __doc__
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", type=Path, metavar="SOURCE")
-    parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60, 120], metavar="M")
+    parser.add_argument("--minutes", type=Fraction, nargs="+", metavar="M", help="whole, or less than one",
+                        default=[Fraction(1, 4), *map(Fraction, (1, 10, 60, 120))])  # fmt: skip
     parser.add_argument("--gops", type=int, nargs="+", default=[250, 60], metavar="G")
     parser.add_argument("--folder", type=Path, default=Path("~/.cache/ov2_kernels_bench/clips"), metavar="DIR",
                         help="where the clips are kept (default: %(default)s)")  # fmt: skip
@@ -185,6 +190,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options = parser.parse_args(arguments)
     if not options.source.is_file():
         parser.error(f"no such file: {options.source}")
+    for minutes in options.minutes:
+        if minutes <= 0 or (minutes > 1 and minutes.denominator != 1):
+            parser.error(f"--minutes must be whole, or above 0 and less than one, got {minutes}")
     if options.samples != 0 and options.samples < 256:
         parser.error(f"--samples must be 0, or 256 at least, got {options.samples}")
     return options
@@ -206,7 +214,7 @@ def compare(options: argparse.Namespace) -> int:
     results: Times = {}
     for gop in options.gops:
         for minutes in options.minutes:
-            note(f"making {minutes} min, GOP {gop}")
+            note(f"making {float(minutes):g} min, GOP {gop}")
             clip = make_clip(options.source, minutes, gop, options.folder.expanduser())
             commands = jobs(options.threads, minutes, options.longest_decode, options.samples)
             if minutes <= options.longest_decode:
