@@ -38,10 +38,9 @@ inline void require(bool holds, const char* sentence) {
 // Pictures [N, H, W, ...] made of whole blocks; an error where they are not.
 kernels::Geometry geometry(const py::array& planes, int64_t patch);
 
-// Writes canvases [C, H, W, 3] and positions [C * hp * wp, 3] of the selected blocks, which `copy_blocks`
-// copies.
+// Writes canvases [C, H, W, 3] and positions [C * hp * wp, 3] of the selected blocks.
 void pack_into(const kernels::Geometry& g, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
-               int threads, const kernels::CopyBlocks& copy_blocks, Array<uint8_t> canvases,
+               int threads, const kernels::BlockSource& source, Array<uint8_t> canvases,
                Array<int32_t> positions);
 
 void bind_media(py::module_& m);

@@ -256,7 +256,7 @@ void pack_canvases(const Array<uint8_t>& frames, const Array<int64_t>& selected,
                    Array<int32_t> positions) {
     Geometry g = geometry(frames, patch);
     require_shape(frames, "frames", {g.frames, g.height, g.width, 3});
-    pack_into(g, selected, frame_ids, threads, kernels::copy_from(g, frames.data()), std::move(canvases),
+    pack_into(g, selected, frame_ids, threads, kernels::FrameBlocks(g, frames.data()), std::move(canvases),
               std::move(positions));
 }
 
@@ -294,7 +294,7 @@ Geometry geometry(const py::array& planes, int64_t patch) {
 }
 
 void pack_into(const Geometry& g, const Array<int64_t>& selected, const Array<int64_t>& frame_ids,
-               int threads, const kernels::CopyBlocks& copy_blocks, Array<uint8_t> canvases,
+               int threads, const kernels::BlockSource& source, Array<uint8_t> canvases,
                Array<int32_t> positions) {
     require_shape(frame_ids, "frame_ids", {g.frames});
     require_selected(selected, g);
@@ -304,7 +304,7 @@ void pack_into(const Geometry& g, const Array<int64_t>& selected, const Array<in
     uint8_t* canvas_data = canvases.mutable_data();
     int32_t* position_data = positions.mutable_data();
     py::gil_scoped_release release;
-    kernels::pack_canvases(g, copy_blocks, selected.data(), count, frame_ids.data(), threads, canvas_data,
+    kernels::pack_canvases(g, source, selected.data(), count, frame_ids.data(), threads, canvas_data,
                            position_data);
 }
 

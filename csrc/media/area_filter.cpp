@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "prefetch.h"
 #include "simd.h"
 
 #if defined(__SSE2__)
@@ -179,6 +180,15 @@ void AxisFilter::prepare(const SampleGrid& grid, int outputs) {
 void AreaFilter::prepare(const SampleGrid& columns, const SampleGrid& rows, int width, int height) {
     columns_.prepare(columns, width);
     rows_.prepare(rows, height);
+}
+
+void AreaFilter::fetch(const uint8_t* plane, int64_t stride, int y, bool above, int begin, int end) const {
+    auto behind = [](const AxisFilter& axis, int output) {
+        return std::min(axis.first()[output] + AxisFilter::kChunk * axis.chunks(), axis.grid().samples);
+    };
+    int left = columns_.first()[begin];
+    for (int row = above ? behind(rows_, y - 1) : rows_.first()[y]; row < behind(rows_, y); ++row)
+        fetch_row(plane + row * stride + left, behind(columns_, end - 1) - left);
 }
 
 void AreaFilter::row(const uint8_t* plane, int64_t stride, int y, int begin, int end,

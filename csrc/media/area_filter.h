@@ -69,6 +69,10 @@ class AreaFilter {
     void row(const uint8_t* plane, int64_t stride, int y, int begin, int end, std::vector<int16_t>& scratch,
              uint8_t* out) const;
 
+    // Asks the processor for what the outputs [begin, end) of row `y` are made of, less what those of the row
+    // above are made of too, if they were asked for.
+    void fetch(const uint8_t* plane, int64_t stride, int y, bool above, int begin, int end) const;
+
   private:
     AxisFilter columns_, rows_;
 };

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "prefetch.h"
+
 namespace ov2::media {
 namespace {
 
@@ -21,8 +23,26 @@ Area coded(const Area& area, Orientation o, int width, int height) {
 
 }  // namespace
 
+void fetch_row(const ColorPlanes& planes, Orientation orientation, int width, int height, const uint8_t* luma,
+               const Area& area, int64_t row) {
+    if (row < area.height) ov2::fetch_row(luma + (area.top + row) * width + area.left, area.width);
+    Area part = coded(area, orientation, width, height);
+    if (row >= part.height) return;
+    auto y = static_cast<int>(part.top + row);
+    auto left = static_cast<int>(part.left), right = static_cast<int>(part.left + part.width);
+    for (int i = 0; i < 2 && planes.data[i] != nullptr; ++i) {
+        if (planes.filter != nullptr) {
+            planes.filter->fetch(planes.data[i], planes.stride[i], y, row > 0, left, right);
+        } else {
+            int64_t bytes = planes.is_rgb ? 3 : 1;
+            ov2::fetch_row(planes.data[i] + y * planes.stride[i] + bytes * left, bytes * part.width);
+        }
+    }
+}
+
 void convert_area(const ColorPlanes& planes, Orientation orientation, int width, int height,
-                  const uint8_t* luma, const Area& area, uint8_t* rgb) {
+                  const uint8_t* luma, const Area& area, uint8_t* rgb,
+                  const std::function<void(int64_t)>& before_row) {
     Placement place(orientation, width, height);
     Area part = coded(area, orientation, width, height);
     auto left = static_cast<int>(part.left);
@@ -32,6 +52,7 @@ void convert_area(const ColorPlanes& planes, Orientation orientation, int width,
     std::vector<uint8_t> turned(static_cast<size_t>(count));
     std::vector<int16_t> scratch;
     for (auto y = static_cast<int>(part.top); y < part.top + part.height; ++y) {
+        if (before_row) before_row(y - part.top);
         int64_t first = place.origin + left * place.step_x + y * place.step_y;  // of this row, on the canvas
         uint8_t* out = rgb + 3 * (first - area.top * width - area.left);
         if (planes.is_rgb) {

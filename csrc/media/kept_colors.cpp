@@ -56,8 +56,18 @@ void KeptColors::release(int64_t begin, int64_t end) {
     }
 }
 
-void KeptColors::convert(int64_t sample, const uint8_t* luma, const Area& area, uint8_t* rgb) const {
-    convert_area(samples_[static_cast<size_t>(sample)], orientation_, width_, height_, luma, area, rgb);
+void KeptColors::convert(const Part& part, uint8_t* rgb, const Part* next) const {
+    auto planes = [this](const Part& of) -> const ColorPlanes& {
+        return samples_[static_cast<size_t>(of.sample)];
+    };
+    auto luma = [this](const Part& of) { return of.luma + of.sample * width_ * height_; };
+    std::function<void(int64_t)> before_row;
+    if (next != nullptr) {
+        before_row = [&](int64_t row) {
+            fetch_row(planes(*next), orientation_, width_, height_, luma(*next), next->area, row);
+        };
+    }
+    convert_area(planes(part), orientation_, width_, height_, luma(part), part.area, rgb, before_row);
 }
 
 }  // namespace ov2::media

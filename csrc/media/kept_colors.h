@@ -29,8 +29,15 @@ class KeptColors {
     // The samples [begin, end) are wanted no more; what they are converted to from then on is grey. While
     // others are kept, but not these.
     void release(int64_t begin, int64_t end);
-    // RGB of a part of a sample, whose luma is `luma`. As convert_area.
-    void convert(int64_t sample, const uint8_t* luma, const Area& area, uint8_t* rgb) const;
+    // A part of a sample; `luma` is that of all samples.
+    struct Part {
+        int64_t sample;
+        const uint8_t* luma;
+        Area area;
+    };
+    // Its RGB, as convert_area; meanwhile the processor is asked for what `next` is made of, if that is
+    // given.
+    void convert(const Part& part, uint8_t* rgb, const Part* next = nullptr) const;
 
     int64_t samples() const { return static_cast<int64_t>(samples_.size()); }
     int width() const { return width_; }

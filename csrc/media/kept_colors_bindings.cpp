@@ -32,23 +32,39 @@ Array<uint8_t> converted_frames(const media::KeptColors& colors, const Array<uin
     {
         py::gil_scoped_release release;
         parallel_for(colors.samples(), threads, [&](int64_t i) {
-            colors.convert(i, from + i * height * width, {0, 0, width, height}, to + 3 * i * height * width);
+            colors.convert({i, from, {0, 0, width, height}}, to + 3 * i * height * width);
         });
     }
     return frames;
 }
+
+// Blocks of samples whose colours are kept.
+class ColorBlocks final : public kernels::BlockSource {
+  public:
+    ColorBlocks(const kernels::Geometry& g, const media::KeptColors& colors, const uint8_t* luma)
+        : g_(g), colors_(colors), luma_(luma) {}
+    void copy(const kernels::BlockRun& run, const kernels::BlockRun& next, uint8_t* to) const override {
+        const media::KeptColors::Part ahead = part(next);
+        colors_.convert(part(run), to, next.count > 0 ? &ahead : nullptr);
+    }
+
+  private:
+    media::KeptColors::Part part(const kernels::BlockRun& run) const {
+        const int64_t side = g_.block();
+        return {run.sample, luma_, {run.x * side, run.y * side, run.count * side, side}};
+    }
+    const kernels::Geometry g_;
+    const media::KeptColors& colors_;
+    const uint8_t* luma_;
+};
 
 void convert_canvases(const media::KeptColors& colors, const Array<uint8_t>& luma,
                       const Array<int64_t>& selected, const Array<int64_t>& frame_ids, int64_t patch,
                       int threads, Array<uint8_t> canvases, Array<int32_t> positions) {
     require_luma(colors, luma);
     kernels::Geometry g = geometry(luma, patch);
-    const uint8_t* from = luma.data();
-    auto convert = [&colors, from, g](int64_t sample, int64_t y, int64_t x, int64_t count, uint8_t* to) {
-        media::Area area{x * g.block(), y * g.block(), count * g.block(), g.block()};
-        colors.convert(sample, from + sample * g.pixels(), area, to);
-    };
-    pack_into(g, selected, frame_ids, threads, convert, std::move(canvases), std::move(positions));
+    ColorBlocks source(g, colors, luma.data());
+    pack_into(g, selected, frame_ids, threads, source, std::move(canvases), std::move(positions));
 }
 
 void release_pictures(Array<uint8_t> planes, int64_t begin, int64_t end) {
