@@ -7,10 +7,10 @@ We take 256 samples, or ``--samples``, from every clip; with ``--samples 0`` as 
 differ from length to length. Peers take as many as they please.
 
 Makes 1280x720 clips out of the pictures of ``SOURCE`` (x264's defaults but for the GOP); those longer than a minute
-repeat it by stream copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the same samples depend on. Peers
-run as their users run them, cv-preinfer also at its best for this machine (one segment and one thread a processor); a
-peer that fails on a clip is said to have failed. Needs ``ov2_kernels`` and PyAV; ``cv-preinfer`` needs the ``ffmpeg``
-command, and peers are installed under ``--venvs``.
+repeat it by stream copy. *Floor* is libav alone, with as many threads, decoding exactly the pictures that the same
+samples depend on. Peers run as their users run them, cv-preinfer also at its best for this machine (one segment and one
+thread a processor); a peer that fails on a clip is said to have failed. Needs ``ov2_kernels`` and PyAV; ``cv-preinfer``
+needs the ``ffmpeg`` command, and peers are installed under ``--venvs``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "parallel.h"
-#include "prefetch.h"
 
 namespace ov2::kernels {
 namespace {
@@ -36,17 +35,12 @@ void write_positions(const Geometry& g, const int64_t* sources, const int64_t* f
 
 }  // namespace
 
-const uint8_t* FrameBlocks::first_pixel(const BlockRun& run) const {
-    return frames_ + 3 * ((run.sample * g_.height + run.y * g_.block()) * g_.width + run.x * g_.block());
-}
-
-void FrameBlocks::copy(const BlockRun& run, const BlockRun& next, uint8_t* to) const {
-    const uint8_t *from = first_pixel(run), *ahead = first_pixel(next);
-    const int64_t row_bytes = 3 * run.count * g_.block(), bytes_ahead = 3 * next.count * g_.block();
-    for (int64_t row = 0; row < g_.block(); ++row) {
-        fetch_row(ahead + 3 * row * g_.width, bytes_ahead);
-        std::memcpy(to + 3 * row * g_.width, from + 3 * row * g_.width, static_cast<size_t>(row_bytes));
-    }
+void FrameBlocks::copy(const BlockRun& run, const BlockRun&, uint8_t* to) const {
+    const uint8_t* from =
+        frames_ + 3 * ((run.sample * g_.height + run.y * g_.block()) * g_.width + run.x * g_.block());
+    const auto row_bytes = static_cast<size_t>(3 * run.count * g_.block());
+    for (int64_t row = 0; row < g_.block(); ++row)
+        std::memcpy(to + 3 * row * g_.width, from + 3 * row * g_.width, row_bytes);
 }
 
 void pack_canvases(const Geometry& g, const BlockSource& source, const int64_t* selected, int64_t count,

@@ -15,8 +15,7 @@ struct BlockRun {
 class BlockSource {
   public:
     virtual ~BlockSource() = default;
-    // Writes blocks; rows of `to` are 3 * W bytes long. Meanwhile the processor is asked for what `next` is
-    // made of, row by row: of much at once it drops a part.
+    // Writes blocks; rows of `to` are 3 * W bytes long. `next` are those wanted after them, or none.
     virtual void copy(const BlockRun& run, const BlockRun& next, uint8_t* to) const = 0;
 };
 
@@ -27,8 +26,6 @@ class FrameBlocks final : public BlockSource {
     void copy(const BlockRun& run, const BlockRun& next, uint8_t* to) const override;
 
   private:
-    const uint8_t* first_pixel(const BlockRun& run) const;
-
     const Geometry g_;
     const uint8_t* frames_;
 };

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "prefetch.h"
+#include "media/prefetch.h"
 #include "simd.h"
 
 #if defined(__SSE2__)
@@ -188,7 +188,7 @@ void AreaFilter::fetch(const uint8_t* plane, int64_t stride, int y, bool above, 
     };
     int left = columns_.first()[begin];
     for (int row = above ? behind(rows_, y - 1) : rows_.first()[y]; row < behind(rows_, y); ++row)
-        fetch_row(plane + row * stride + left, behind(columns_, end - 1) - left);
+        fetch_bytes(plane + row * stride + left, behind(columns_, end - 1) - left);
 }
 
 void AreaFilter::row(const uint8_t* plane, int64_t stride, int y, int begin, int end,

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "prefetch.h"
+#include "media/prefetch.h"
 
 namespace ov2::media {
 namespace {
@@ -23,9 +23,9 @@ Area coded(const Area& area, Orientation o, int width, int height) {
 
 }  // namespace
 
-void fetch_row(const ColorPlanes& planes, Orientation orientation, int width, int height, const uint8_t* luma,
-               const Area& area, int64_t row) {
-    if (row < area.height) ov2::fetch_row(luma + (area.top + row) * width + area.left, area.width);
+void fetch_area_row(const ColorPlanes& planes, Orientation orientation, int width, int height,
+                    const uint8_t* luma, const Area& area, int64_t row) {
+    if (row < area.height) fetch_bytes(luma + (area.top + row) * width + area.left, area.width);
     Area part = coded(area, orientation, width, height);
     if (row >= part.height) return;
     auto y = static_cast<int>(part.top + row);
@@ -35,7 +35,7 @@ void fetch_row(const ColorPlanes& planes, Orientation orientation, int width, in
             planes.filter->fetch(planes.data[i], planes.stride[i], y, row > 0, left, right);
         } else {
             int64_t bytes = planes.is_rgb ? 3 : 1;
-            ov2::fetch_row(planes.data[i] + y * planes.stride[i] + bytes * left, bytes * part.width);
+            fetch_bytes(planes.data[i] + y * planes.stride[i] + bytes * left, bytes * part.width);
         }
     }
 }

@@ -35,7 +35,7 @@ void convert_area(const ColorPlanes& planes, Orientation orientation, int width,
                   const std::function<void(int64_t)>& before_row = {});
 
 // Asks the processor for what that will read for a row of an area, of which those above were asked for.
-void fetch_row(const ColorPlanes& planes, Orientation orientation, int width, int height, const uint8_t* luma,
-               const Area& area, int64_t row);
+void fetch_area_row(const ColorPlanes& planes, Orientation orientation, int width, int height,
+                    const uint8_t* luma, const Area& area, int64_t row);
 
 }  // namespace ov2::media

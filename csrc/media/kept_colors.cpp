@@ -64,7 +64,7 @@ void KeptColors::convert(const Part& part, uint8_t* rgb, const Part* next) const
     std::function<void(int64_t)> before_row;
     if (next != nullptr) {
         before_row = [&](int64_t row) {
-            fetch_row(planes(*next), orientation_, width_, height_, luma(*next), next->area, row);
+            fetch_area_row(planes(*next), orientation_, width_, height_, luma(*next), next->area, row);
         };
     }
     convert_area(planes(part), orientation_, width_, height_, luma(part), part.area, rgb, before_row);
