@@ -21,8 +21,10 @@ WIDTH, HEIGHT, RATE = 1280, 720, 25
 def long_clip(source: Path, minutes: Fraction, gop: int, folder: Path) -> Path:
     """An H.264 clip in MP4, 1280x720 at 25 frames per second, x264's defaults but for ``gop``; made where missing.
 
-    ``minutes`` are whole, or less than one.
+    ``minutes`` are whole, or less than one; ``ValueError`` for others.
     """
+    if minutes <= 0 or (minutes > 1 and minutes.denominator != 1) or round(60 * minutes * RATE) == 0:
+        raise ValueError(f"minutes must be whole, or less than one and long enough for a frame, got {minutes}")
     folder.mkdir(parents=True, exist_ok=True)
     clip = folder / f"{source.stem}_gop{gop}_{float(minutes):g}min.mp4"
     if clip.exists():

@@ -168,12 +168,22 @@ def goals(results: Times, samples: int) -> list[str]:
     return align(lines)
 
 
+def _minutes(text: str) -> Fraction:
+    try:
+        minutes = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"no number of minutes: {text}") from None
+    if minutes < Fraction(1, 60) or (minutes > 1 and minutes.denominator != 1):
+        raise argparse.ArgumentTypeError(f"must be whole, or from 1/60 to 1, got {text}")
+    return minutes
+
+
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     assert __doc__
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", type=Path, metavar="SOURCE")
-    parser.add_argument("--minutes", type=Fraction, nargs="+", metavar="M", help="whole, or less than one",
+    parser.add_argument("--minutes", type=_minutes, nargs="+", metavar="M", help="whole, or from 1/60 to 1",
                         default=[Fraction(1, 4), *map(Fraction, (1, 10, 60, 120))])  # fmt: skip
     parser.add_argument("--gops", type=int, nargs="+", default=[250, 60], metavar="G")
     parser.add_argument("--folder", type=Path, default=Path("~/.cache/ov2_kernels_bench/clips"), metavar="DIR",
@@ -190,9 +200,6 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options = parser.parse_args(arguments)
     if not options.source.is_file():
         parser.error(f"no such file: {options.source}")
-    for minutes in options.minutes:
-        if minutes <= 0 or (minutes > 1 and minutes.denominator != 1):
-            parser.error(f"--minutes must be whole, or above 0 and less than one, got {minutes}")
     if options.samples != 0 and options.samples < 256:
         parser.error(f"--samples must be 0, or 256 at least, got {options.samples}")
     return options

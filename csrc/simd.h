@@ -19,6 +19,7 @@
 
 namespace ov2 {
 
+// Not of more than 16 bytes: Clang passes no wider vectors between functions for different processors.
 template <typename T>
 inline __attribute__((always_inline)) T load(const void* from) {
     T value;

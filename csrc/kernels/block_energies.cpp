@@ -50,7 +50,7 @@ OV2_SIMD void add_still(const uint8_t* a, const uint8_t* b, int64_t width, bool 
         fours = load<Sums4>(cells + x / 4) + (fours & 65535) + (fours >> 16);
         std::memcpy(cells + x / 4, &fours, sizeof fours);
     }
-    fetch(next_a + 4 * x, next_b + 4 * x, nearest);  // or this line is missing there
+    fetch(next_a + 4 * x, next_b + 4 * x, nearest);  // of the line that is begun
     for (; x < width; x += 4) {
         for (int64_t j = 0; j < 4; ++j) {
             for (int64_t i = j * width + x; i < j * width + x + 4; ++i) cells[x / 4] += std::abs(a[i] - b[i]);

@@ -70,7 +70,7 @@ class AreaFilter {
              uint8_t* out) const;
 
     // Asks the processor for what the outputs [begin, end) of row `y` are made of, less what those of the row
-    // above are made of too, if they were asked for.
+    // above were asked for; rows of taps that weigh nothing may be among it.
     void fetch(const uint8_t* plane, int64_t stride, int y, bool above, int begin, int end) const;
 
   private:

@@ -25,7 +25,8 @@ Area coded(const Area& area, Orientation o, int width, int height) {
 
 void fetch_area_row(const ColorPlanes& planes, Orientation orientation, int width, int height,
                     const uint8_t* luma, const Area& area, int64_t row) {
-    if (row < area.height) fetch_bytes(luma + (area.top + row) * width + area.left, area.width);
+    if (row < area.height && !planes.is_rgb)
+        fetch_bytes(luma + (area.top + row) * width + area.left, area.width);
     Area part = coded(area, orientation, width, height);
     if (row >= part.height) return;
     auto y = static_cast<int>(part.top + row);

@@ -28,13 +28,14 @@ struct Area {
 };
 
 // RGB of a part of a canvas [height, width], with `luma` that of all of it. `rgb` points to the area's first
-// pixel; its rows are as long as the canvas's. Before each row, whichever way they lie, `before_row` is
-// called.
+// pixel; its rows are as long as the canvas's. Before each row of the area as it is coded, `before_row` is
+// called with its number, from 0 on.
 void convert_area(const ColorPlanes& planes, Orientation orientation, int width, int height,
                   const uint8_t* luma, const Area& area, uint8_t* rgb,
                   const std::function<void(int64_t)>& before_row = {});
 
-// Asks the processor for what that will read for a row of an area, of which those above were asked for.
+// Asks the processor for what that will read for a row of an area, of which those above were asked for:
+// a row as it is coded of the colour, and an upright one of the luma.
 void fetch_area_row(const ColorPlanes& planes, Orientation orientation, int width, int height,
                     const uint8_t* luma, const Area& area, int64_t row);
 

@@ -1,6 +1,7 @@
 #include "media/kept_colors.h"
 
 #include <cstring>
+#include <functional>
 
 namespace ov2::media {
 
@@ -56,18 +57,20 @@ void KeptColors::release(int64_t begin, int64_t end) {
     }
 }
 
+const uint8_t* KeptColors::luma_of(const Part& part) const {
+    return part.luma + part.sample * width_ * height_;
+}
+
 void KeptColors::convert(const Part& part, uint8_t* rgb, const Part* next) const {
-    auto planes = [this](const Part& of) -> const ColorPlanes& {
-        return samples_[static_cast<size_t>(of.sample)];
-    };
-    auto luma = [this](const Part& of) { return of.luma + of.sample * width_ * height_; };
     std::function<void(int64_t)> before_row;
     if (next != nullptr) {
-        before_row = [&](int64_t row) {
-            fetch_area_row(planes(*next), orientation_, width_, height_, luma(*next), next->area, row);
+        before_row = [this, next](int64_t row) {
+            fetch_area_row(samples_[static_cast<size_t>(next->sample)], orientation_, width_, height_,
+                           luma_of(*next), next->area, row);
         };
     }
-    convert_area(planes(part), orientation_, width_, height_, luma(part), part.area, rgb, before_row);
+    convert_area(samples_[static_cast<size_t>(part.sample)], orientation_, width_, height_, luma_of(part),
+                 part.area, rgb, before_row);
 }
 
 }  // namespace ov2::media

@@ -35,8 +35,8 @@ class KeptColors {
         const uint8_t* luma;
         Area area;
     };
-    // Its RGB, as convert_area; meanwhile the processor is asked for what `next` is made of, if that is
-    // given.
+    // Its RGB, as convert_area; meanwhile the processor is asked for what `next`, if given, is made of, as
+    // far as it has no more rows.
     void convert(const Part& part, uint8_t* rgb, const Part* next = nullptr) const;
 
     int64_t samples() const { return static_cast<int64_t>(samples_.size()); }
@@ -44,6 +44,7 @@ class KeptColors {
     int height() const { return height_; }
 
   private:
+    const uint8_t* luma_of(const Part& part) const;
     const AreaFilter* share(const AreaFilter& filter);
     uint8_t* take(int64_t bytes);
 
