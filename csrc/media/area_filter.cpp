@@ -13,6 +13,7 @@ namespace ov2::media {
 namespace {
 
 constexpr int kOne = 256;
+constexpr int kStrip = 256;   // samples between which others are asked for: more at a time would wait in line
 constexpr int kBias = 32768;  // brings sums of weights times bytes into the range of int16_t
 
 struct Weighted {
@@ -142,6 +143,11 @@ inline void dot_row(const int16_t* values, const int* first, const int16_t* weig
     }
 }
 
+// Behind the last sample that an output looks at.
+int behind(const AxisFilter& axis, int output) {
+    return std::min(axis.first()[output] + AxisFilter::kChunk * axis.chunks(), axis.grid().samples);
+}
+
 // Outputs [begin, end), of values that stand at their source columns.
 void filter_row(const int16_t* values, const AxisFilter& filter, int begin, int end, uint8_t* out) {
     const int* first = filter.first() + begin;
@@ -183,9 +189,6 @@ void AreaFilter::prepare(const SampleGrid& columns, const SampleGrid& rows, int 
 }
 
 void AreaFilter::fetch(const uint8_t* plane, int64_t stride, int y, bool above, int begin, int end) const {
-    auto behind = [](const AxisFilter& axis, int output) {
-        return std::min(axis.first()[output] + AxisFilter::kChunk * axis.chunks(), axis.grid().samples);
-    };
     int left = columns_.first()[begin];
     for (int row = above ? behind(rows_, y - 1) : rows_.first()[y]; row < behind(rows_, y); ++row)
         fetch_bytes(plane + row * stride + left, behind(columns_, end - 1) - left);
@@ -200,6 +203,9 @@ void AreaFilter::row(const uint8_t* plane, int64_t stride, int y, int begin, int
     // The source columns that these outputs look at; those past the plane's end weigh nothing.
     int left = columns_.first()[begin];
     int width = std::min(columns_.first()[end - 1] + taps, source_width()) - left;
+    // Where rows are whole, those below are wanted next.
+    bool whole = begin == 0 && end == columns_.outputs() && y + 1 < rows_.outputs();
+    int next = behind(rows_, y), last = whole ? behind(rows_, y + 1) : next;
     for (int c = 0; c < rows_.chunks(); ++c) {
         const uint8_t* rows[AxisFilter::kChunk];
         int16_t weights[AxisFilter::kChunk];
@@ -210,7 +216,14 @@ void AreaFilter::row(const uint8_t* plane, int64_t stride, int y, int begin, int
             weights[k] = rows_.weight(y, tap);
             if (weights[k] != 0) count = k + 1;
         }
-        if (c == 0 || count > 0) blend(rows, weights, count, c > 0, width, scratch.data() + left);
+        if (c > 0 && count == 0) continue;
+        for (int x = 0; x < width; x += kStrip) {
+            int strip = std::min(kStrip, width - x);
+            for (int below = c == 0 ? next : last; below < last; ++below)
+                fetch_soon(plane + below * stride + left + x, strip);
+            blend(rows, weights, count, c > 0, strip, scratch.data() + left + x);
+            for (const uint8_t*& row : rows) row += strip;
+        }
     }
     filter_row(scratch.data(), columns_, begin, end, out);
 }

@@ -5,6 +5,12 @@
 
 namespace ov2::media {
 
+// From memory to a cache near the processor, for what is not needed at once.
+inline void fetch_soon(const uint8_t* first, int64_t bytes) {
+    constexpr int64_t kLine = 64;
+    for (int64_t x = 0; x < bytes; x += kLine) __builtin_prefetch(first + x, 0, 2);
+}
+
 inline void fetch_bytes(const uint8_t* first, int64_t bytes) {
     constexpr int64_t kLine = 64;
     for (int64_t x = 0; x < bytes; x += kLine) __builtin_prefetch(first + x);
