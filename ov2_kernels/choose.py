@@ -20,9 +20,6 @@ from .geometry import canvas_size, canvases_per_group
 from .limits import Deadline
 from .media import Array, Pictures, Samples, VideoInfo
 
-#: seconds of video beside which what a few groups cost is little
-LONG = 60.0
-
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -114,17 +111,12 @@ class Chooser:
 
     @property
     def _packs_as_read(self) -> bool:
-        """Whether groups are finished while later ones are read.
+        """Whether groups are finished while later ones are read, which takes the memory of a few groups only.
 
-        That is quicker only where each thread can decode stretches of its own, which H.264 allows between keyframes:
-        the threads of one decoder wait for each other, and lose more to a thread beside them than that gains. But of a
-        long video either is little, and pictures need not be kept till the end, whatever the number of threads.
+        Memory that is touched for the first time is dear, and what others decode into meanwhile stays in the cache.
         """
-        info = self.info
         on_host = self.device is None and self.backend in ("auto", "native")
-        stretches = int(info.is_key.sum()) if info.codec == "h264" and info.has_timestamps else 0
-        gains = stretches > self.threads > 1 or info.duration > LONG
-        return self.config.score_mode == "change" and on_host and gains
+        return self.config.score_mode == "change" and on_host
 
     def _pack_as_read(self, frame_ids: Array, edges: Array) -> tuple[Samples, tuple[Array, Array]]:
         """The samples, and their canvases and positions; where both fail, what is known first is raised."""

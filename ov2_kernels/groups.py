@@ -14,7 +14,7 @@ from .geometry import canvases_per_group
 from .media import Array, Pictures
 
 #: samples from one look at what is there to the next
-STEP = 64
+STEP = 16
 
 
 class GroupsAsRead:

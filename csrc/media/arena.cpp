@@ -12,7 +12,7 @@ namespace ov2::media {
 namespace {
 
 constexpr std::align_val_t kLargePage{size_t{2} << 20};
-constexpr size_t kPart = size_t{16} << 20;  // of which nothing is there before it is written
+constexpr size_t kPart = size_t{4} << 20;  // of which all is given back soon, and taken again
 constexpr size_t kAlignment = 64;
 
 }  // namespace
