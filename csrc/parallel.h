@@ -1,4 +1,4 @@
-// Runs a loop over independent items on a few threads.
+// Loops over independent items on a few threads, and threads that others go before.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,20 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/resource.h>
+#endif
+
 namespace ov2 {
+
+// For the calling thread, where threads have priorities of their own: others that would run go first, most of
+// the time, such as those of a decoder, which wait for each other.
+inline void lower_thread_priority() {
+#if defined(__linux__)
+    constexpr int kSteps = 5;
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + kSteps);
+#endif
+}
 
 // Calls body(i) for every i in [0, count); items are handed out one by one, so uneven ones balance.
 template <typename Body>

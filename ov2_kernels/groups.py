@@ -106,6 +106,7 @@ class GroupsAsRead:
             self._thread.join()
 
     def _work(self) -> None:
+        native.lower_thread_priority()
         try:
             while (ready := self._take()) is not None:
                 self._go_on(ready)

@@ -227,6 +227,11 @@ def release_pictures(planes: Array, begin: int, end: int) -> None:
     _core.release_pictures(planes, begin, end)
 
 
+def lower_thread_priority() -> None:
+    """Lets others of the process, such as a decoder's threads, go before the calling thread, for good."""
+    _core.lower_thread_priority()
+
+
 def fuse_scores(
     residual: Array,
     motion_energy: Array,

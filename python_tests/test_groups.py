@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import threading
 import time
@@ -376,6 +377,25 @@ def test_the_rule(name, options, beside, clip_path, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", note)
     tokenize_video(clip_path(name), **{**SMALL, "threads": 2, **options})
     assert ("ov2_kernels-groups" in started) == beside
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_caller_keeps_its_priority_and_the_groups_thread_steps_back(threads, real_clip, monkeypatch):
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    before, beside = priority(), []
+    go_on = GroupsAsRead._go_on
+
+    def note(self, ready):
+        beside.append(priority())
+        go_on(self, ready)
+
+    monkeypatch.setattr(GroupsAsRead, "_go_on", note)
+    tokenize_video(real_clip, threads=threads)
+    assert priority() == before
+    assert set(beside) == ({min(before + 5, 19)} if threads > 1 else set())
 
 
 @pytest.mark.parametrize("threads", [1, 2])

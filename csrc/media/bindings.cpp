@@ -15,6 +15,7 @@
 #include "media/probe.h"
 #include "media/read_samples.h"
 #include "media/versions.h"
+#include "parallel.h"
 
 namespace ov2 {
 namespace {
@@ -366,6 +367,7 @@ void bind_media(py::module_& m) {
           py::arg("run_to_first_skipped"), py::arg("terminate_to_nobody"), py::arg("limits"),
           py::arg("progress"));
     bind_kept_colors(m);
+    m.def("lower_thread_priority", &lower_thread_priority);
     m.def("ffmpeg_versions", &ffmpeg_versions);
 }
 

@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "parallel.h"
+
 namespace ov2::media {
 
 template <typename Context>
@@ -21,9 +23,11 @@ class WorkerPool {
     using Job = std::function<void(Context&)>;
 
     // `make` runs on the thread that will own the context. At most `capacity` jobs wait. Without threads the
-    // caller does each job at once.
-    WorkerPool(int threads, int capacity, std::function<std::unique_ptr<Context>()> make)
-        : capacity_(static_cast<size_t>(capacity)), make_(std::move(make)) {
+    // caller does each job at once. Where `others_first`, the threads have a lower priority than the
+    // caller's.
+    WorkerPool(int threads, int capacity, std::function<std::unique_ptr<Context>()> make,
+               bool others_first = false)
+        : capacity_(static_cast<size_t>(capacity)), make_(std::move(make)), others_first_(others_first) {
         threads_.reserve(static_cast<size_t>(std::max(threads, 0)));
         try {
             for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
@@ -72,6 +76,7 @@ class WorkerPool {
     }
 
     void work() {
+        if (others_first_) lower_thread_priority();
         std::unique_ptr<Context> context;
         std::unique_lock lock(mutex_);
         for (;;) {
@@ -107,6 +112,7 @@ class WorkerPool {
 
     size_t capacity_;
     std::function<std::unique_ptr<Context>()> make_;
+    bool others_first_;
     std::unique_ptr<Context> own_;  // the caller's
     std::mutex mutex_;
     std::condition_variable ready_, room_;
