@@ -14,8 +14,8 @@
 
 namespace ov2 {
 
-// For the calling thread, where threads have priorities of their own: others that would run go first, most of
-// the time, such as those of a decoder, which wait for each other.
+// For the calling thread, for good: others of the system that would run go first, most of the time. Where
+// only processes have priorities, that is, but on Linux, nothing changes.
 inline void lower_thread_priority() {
 #if defined(__linux__)
     constexpr int kSteps = 5;

@@ -14,7 +14,9 @@ from .geometry import canvases_per_group
 from .media import Array, Pictures
 
 #: samples from one look at what is there to the next
-STEP = 16
+STEP = 64
+#: samples that are read at most before earlier ones are measured; then reading waits
+MOST_AHEAD = 192
 
 
 class GroupsAsRead:
@@ -86,6 +88,8 @@ class GroupsAsRead:
                 self._measured = self._finished = 0
             self._there = ready
             self._news.notify_all()
+            if self._thread.is_alive() and ready < len(self._frame_ids):
+                self._news.wait_for(lambda: self._error or self._ended or ready - self._measured <= MOST_AHEAD)
         if self._threads == 1 and self._measured < ready:
             self._go_on(ready)
 
@@ -106,8 +110,8 @@ class GroupsAsRead:
             self._thread.join()
 
     def _work(self) -> None:
-        native.lower_thread_priority()
         try:
+            native.lower_thread_priority()
             while (ready := self._take()) is not None:
                 self._go_on(ready)
                 self._put()

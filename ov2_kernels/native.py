@@ -228,7 +228,7 @@ def release_pictures(planes: Array, begin: int, end: int) -> None:
 
 
 def lower_thread_priority() -> None:
-    """Lets others of the process, such as a decoder's threads, go before the calling thread, for good."""
+    """Lets all others, such as a decoder's threads, go before the calling thread, for good; on Linux alone."""
     _core.lower_thread_priority()
 
 

@@ -50,15 +50,15 @@ def tokenize_video(
     H.264, nothing is decoded before it is known what is kept, and only what is needed for that. ``config`` defaults to
     ``CodecConfig()``; ``overrides`` are fields of it. ``backend`` is ``auto``, ``native``, ``reference`` or ``triton``;
     all give the same bits from the same pixels. With ``device``, a torch device, the samples are uploaded while
-    decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens there. On the CPU, with
-    ``score_mode="change"``, each group is scored and packed as soon as its samples are there, while later ones are
-    decoded. ``timings`` are seconds that the calling thread spent on each stage, and sum to ``total``. What went on
-    beside reading, groups and bits, counts as ``read``; ``score``, ``select`` and ``pack`` are then of the groups that
-    were left when all was read. With ``device`` they tell when work was queued, not when it was done. ``progress`` is
-    called in the calling thread with the stage, how much of it is done and how much there is; what it raises ends the
-    work. Raises a :class:`VideoError` (see :mod:`ov2_kernels.errors`) where the file cannot be read (then also an
-    ``OSError``), holds no usable video, exceeds a limit or takes too long, ``ValueError`` for a wrong setting and
-    ``TypeError`` for one that there is not. Source: algorithm, sections 1 to 8, 12 and 13.
+    decoding goes on, and what follows, up to the tokens' canvases and model inputs, happens there. On the CPU, with the
+    native backend and ``score_mode="change"``, each group is scored and packed as soon as its samples are there, while
+    later ones are decoded. ``timings`` are seconds that the calling thread spent on each stage, and sum to ``total``.
+    What went on beside reading, groups and bits, counts as ``read``; ``score``, ``select`` and ``pack`` are then of the
+    groups that were left when all was read. With ``device`` they tell when work was queued, not when it was done.
+    ``progress`` is called in the calling thread with the stage, how much of it is done and how much there is; what it
+    raises ends the work. Raises a :class:`VideoError` (see :mod:`ov2_kernels.errors`) where the file cannot be read
+    (then also an ``OSError``), holds no usable video, exceeds a limit or takes too long, ``ValueError`` for a wrong
+    setting and ``TypeError`` for one that there is not. Source: algorithm, sections 1 to 8, 12 and 13.
     """
     config = (config or CodecConfig()).replace(**overrides)
     threads = resolve_threads(config.threads)

@@ -50,7 +50,6 @@ class Replay:
         #: calls of pack_canvases
         self.packed = 0
         monkeypatch.setattr(ops, "read_samples", self)
-        monkeypatch.setattr("ov2_kernels.groups.STEP", 1 << 20)  # so that it is told the groups' edges alone
         pack = native.pack_canvases
 
         def count(*arguments, **options):
@@ -197,6 +196,26 @@ def test_pictures_are_given_back_as_soon_as_they_may_be(clip_path, monkeypatch):
     assert measured[-1][1] == edges[-1]
 
 
+def test_reading_waits_for_groups_that_are_far_behind(clip_path, monkeypatch):
+    expected = tokenize_video(clip_path("h264_bframes"), threads=1, **SMALL)
+    monkeypatch.setattr("ov2_kernels.groups.MOST_AHEAD", 6)
+    progress, measure, ahead = GroupsAsRead.progress, GroupsAsRead._measure, []
+
+    def note(self, ready):
+        progress(self, ready)
+        ahead.append(ready - self._measured)
+
+    def late(self, *arguments):
+        time.sleep(0.02)
+        measure(self, *arguments)
+
+    monkeypatch.setattr(GroupsAsRead, "progress", note)
+    monkeypatch.setattr(GroupsAsRead, "_measure", late)
+    Replay(monkeypatch, lambda count: range(count + 1))
+    assert_same_tokens(tokenize_video(clip_path("h264_bframes"), threads=2, **SMALL), expected)
+    assert 3 < max(ahead[:-1]) <= 6  # at the end there is no reason to wait
+
+
 def test_memory_that_is_given_back_may_be_written_again():
     planes = np.full((6, 300, 400), 7, np.uint8)
     native.release_pictures(planes, 2, 4)
@@ -287,8 +306,10 @@ def test_an_error_of_the_reader(both, clip_path, tmp_path, monkeypatch, no_threa
         tokenize_video(cut, threads=2, **SMALL)
 
 
+@pytest.mark.parametrize("most_ahead", [1, 192])
 @pytest.mark.parametrize("steps", [lambda n: [n], lambda n: [n - 1, 0, n], lambda n: range(n + 1)])
-def test_an_error_of_the_groups(steps, clip_path, monkeypatch, no_thread_left):
+def test_an_error_of_the_groups(steps, most_ahead, clip_path, monkeypatch, no_thread_left):
+    monkeypatch.setattr("ov2_kernels.groups.MOST_AHEAD", most_ahead)
     Replay(monkeypatch, steps)
     monkeypatch.setattr(native, "pack_canvases", fail)
     with pytest.raises(MemoryError, match="no room"):
@@ -381,7 +402,9 @@ def test_the_rule(name, options, beside, clip_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_caller_keeps_its_priority_and_the_groups_thread_steps_back(threads, real_clip, monkeypatch):
+def test_the_rule_of_priorities(threads, real_clip, monkeypatch):
+    """The caller's stays as it is, also where it finishes groups itself."""
+
     def priority():
         return os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -395,12 +418,11 @@ def test_the_caller_keeps_its_priority_and_the_groups_thread_steps_back(threads,
     monkeypatch.setattr(GroupsAsRead, "_go_on", note)
     tokenize_video(real_clip, threads=threads)
     assert priority() == before
-    assert set(beside) == ({min(before + 5, 19)} if threads > 1 else set())
+    assert set(beside) == {before if threads == 1 else min(before + 5, 19)}
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_rule_with_any_number_of_threads(threads, clip_path, monkeypatch):
-    """Colours of finished groups are not kept."""
     path, finished = clip_path("mpeg2"), []
     expected = tokenize_video(path, backend="reference", **SMALL)
     finish = GroupsAsRead._finish

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -128,14 +132,37 @@ def test_where_vectors_come_from(name, source, clip_path):
 
 @pytest.mark.parametrize("name", ["h264_bframes", "h264_deep_pyramid", "h264_open_gop", "mpeg4_bframes", "hevc", "vp9"])
 @pytest.mark.parametrize("threads", [2, 3, 8])
-def test_threads_change_nothing(name, threads, clip_path):
+@pytest.mark.parametrize("motion_source", ["auto", "none"])
+def test_threads_change_nothing(name, threads, motion_source, clip_path):
     path = clip_path(name)
     info = native.probe(path)
     every = np.arange(info.frames)
-    one = native.read_samples(path, every, 84, 140, info=info, threads=1)
-    many = native.read_samples(path, every, 84, 140, info=info, threads=threads)
+    options = {"info": info, "motion_source": motion_source}
+    one = native.read_samples(path, every, 84, 140, threads=1, **options)
+    many = native.read_samples(path, every, 84, 140, threads=threads, **options)
     for field in (*EXACT, "luma", "prev_luma", "frames"):
         assert_same(getattr(many, field), getattr(one, field), field)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+@pytest.mark.parametrize(
+    ("name", "threads", "converters"),
+    [("mpeg2", 1, 0), ("mpeg2", 2, 1), ("mpeg2", 3, 2), ("vp9", 3, 2), ("h264_bframes", 2, 0)],
+)
+def test_only_converters_beside_one_decoder_step_back(name, threads, converters, clip_path):
+    """In H.264 with enough keyframes each thread decodes and converts."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    lower = min(own + 5, 19)
+    found = []
+
+    def look(done):
+        stats = [path.read_text() for path in Path("/proc/self/task").glob("*/stat")]
+        found.append(sum(int(stat.rpartition(")")[2].split()[16]) == lower for stat in stats))
+
+    every = np.arange(40)
+    native.read_samples(clip_path(name), every, 84, 140, threads=threads, progress=look, progress_at=every)
+    assert min(converters, 1) <= max(found) <= converters  # the last thread may come too late
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
 
 @pytest.mark.parametrize("name", sorted(set(CLIPS) - {"h264_size_change"}))

@@ -12,7 +12,8 @@ namespace ov2::media {
 namespace {
 
 constexpr std::align_val_t kLargePage{size_t{2} << 20};
-constexpr size_t kPart = size_t{4} << 20;  // of which all is given back soon, and taken again
+// A part holds a few of what is taken together, so that all of it is given back soon, and may be taken again.
+constexpr size_t kFew = 8, kSmallPart = size_t{4} << 20, kLargePart = size_t{16} << 20;
 constexpr size_t kAlignment = 64;
 
 }  // namespace
@@ -31,7 +32,7 @@ Arena::Part& Arena::part_with(size_t bytes) {
         current_ = i;
         return part;
     }
-    size_t size = std::max(bytes, kPart);
+    size_t size = std::max(bytes, std::clamp(kFew * bytes, kSmallPart, kLargePart));
     parts_.push_back(
         {std::unique_ptr<uint8_t, Free>(static_cast<uint8_t*>(::operator new(size, kLargePage))), size});
     current_ = parts_.size() - 1;

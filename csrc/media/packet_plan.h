@@ -1,6 +1,7 @@
 // Which packets the decoder must see, given the frames that are wanted.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -20,6 +21,7 @@ class PacketPlan {
         return index < static_cast<int64_t>(rows_.size()) ? rows_[static_cast<size_t>(index)] : -1;
     }
     bool needed(int64_t row) const { return row >= 0 && needed_[static_cast<size_t>(row)] != 0; }
+    int64_t needed_pictures() const { return std::count(needed_.begin(), needed_.end(), uint8_t{1}); }
     bool is_key(int64_t index) const;
 
     // The last keyframe at or before a place in decode order; 0 where there is none.

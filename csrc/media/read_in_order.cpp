@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <numeric>
 
 #include "media/decoder.h"
 #include "media/error.h"
@@ -12,37 +13,40 @@
 namespace ov2::media {
 namespace {
 
-constexpr int kWaiting = 5;  // decoded pictures that no converter has begun
-
-// A picture is decoded more slowly than converted, and converters beyond what that takes would be in the
-// decoder's way, and hold its pictures meanwhile.
+// More would be in the decoder's way: converting a picture takes less than decoding it, or little more.
 int converters(int threads) {
     return threads == 1 ? 0 : std::min((threads + 1) / 2, 8);
+}
+
+// Decoded pictures that may wait for one of them.
+int waiting_pictures(int threads) {
+    return converters(threads) + 5;
 }
 
 // A decoded picture that more than one job may look at.
 using SharedFrame = std::shared_ptr<const AVFrame>;
 
 // Threads of one decoder wait for each other, so those that the conversion of its pictures needs are not
-// given to it. Without a loop filter a picture is decoded as quickly as it is converted, but for its bytes:
-// one takes about as long as 50 pixels (measured with 720p). Other codecs take several times as long.
+// given to it. Codecs with a loop filter take all the same, as converting is little beside that. Without one,
+// a pixel is decoded in twice the time that it is converted in, and a byte as quickly as 50 pixels (measured
+// with 720p).
 int decoding_threads(const ReadContext& context) {
-    if (context.every_picture) return 1;
     int threads = context.request.threads;
+    if (context.every_picture) return 1;
     AVCodecID codec = context.demuxer.codec();
     if (codec != AV_CODEC_ID_MPEG1VIDEO && codec != AV_CODEC_ID_MPEG2VIDEO && codec != AV_CODEC_ID_MPEG4) {
         return threads;
     }
-    const std::vector<int64_t>& sizes = context.table().size;
     const AVCodecParameters& parameters = *context.demuxer.stream()->codecpar;
-    double pixels = double{1} * parameters.width * parameters.height;
-    double decoding = 0, converting = 0;  // the latter is half as dear
-    for (size_t row = 0; row < sizes.size(); ++row) {
-        decoding += pixels + 50.0 * static_cast<double>(sizes[row]);
-        converting += context.plan.needed(static_cast<int64_t>(row)) ? pixels / 2 : 0;
-    }
-    double share = decoding / (decoding + converting);
-    return std::max(static_cast<int>(std::lround(threads * share)), 1);
+    auto pixels = static_cast<double>(std::max<int64_t>(int64_t{parameters.width} * parameters.height, 1));
+    auto sum = [](const std::vector<int64_t>& values) {
+        return static_cast<double>(std::accumulate(values.begin(), values.end(), int64_t{0}));
+    };
+    const std::vector<int64_t>& sizes = context.table().size;
+    double mean_bytes = sum(sizes) / static_cast<double>(sizes.size());
+    double decoding = sum(context.plan.loads()) * (pixels + 50 * mean_bytes);
+    double converting = static_cast<double>(context.plan.needed_pictures()) * pixels / 2;
+    return std::max(static_cast<int>(std::lround(threads * decoding / (decoding + converting))), 1);
 }
 
 class OrderedReader {
@@ -58,7 +62,7 @@ class OrderedReader {
           parameter_sets_(container_parameter_sets(*context.demuxer.stream()->codecpar)),
           has_previous_(static_cast<size_t>(writer_.samples()), context.request.predecessors ? 0 : 1),
           pool_(
-              converters(context.request.threads), converters(context.request.threads) + kWaiting,
+              converters(context.request.threads), waiting_pictures(context.request.threads),
               [this] { return writer_.make_converter(); }, /*others_first=*/true) {}
 
     bool run() {

@@ -31,7 +31,7 @@ struct ReadContext {
     bool references_known(char last_picture_type) const;
 };
 
-// One decoder, as many threads as it can use, pictures in display order; converters work beside it. Throws
+// One decoder with threads of its own, pictures in display order; converters work beside it. Throws
 // VideoError where a sample cannot be decoded; false where seeking went wrong.
 bool read_in_order(ReadContext& context);
 
