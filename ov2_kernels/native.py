@@ -223,7 +223,10 @@ def changes(samples: int, height: int, width: int, patch: int, group_edges: Arra
 
 
 def release_pictures(planes: Array, begin: int, end: int) -> None:
-    """Gives back the memory of some of the planes, uint8 ``[N, H, W]``, until they are written again."""
+    """Gives back the memory of some of the planes, uint8 ``[N, H, W]``, until they are written again.
+
+    Those before ``begin`` are not needed either: what large pages hold of them and of these goes together.
+    """
     _core.release_pictures(planes, begin, end)
 
 

@@ -217,16 +217,20 @@ def test_reading_waits_for_groups_that_are_far_behind(clip_path, monkeypatch):
 
 
 def test_memory_that_is_given_back_may_be_written_again():
-    planes = np.full((6, 300, 400), 7, np.uint8)
-    native.release_pictures(planes, 2, 4)
-    assert (np.delete(planes, [2, 3], axis=0) == 7).all()
-    if sys.platform == "linux":
-        inside = planes[2:4].ravel()[4096:-4096]  # where whole pages lie
-        assert not inside.any(), "the system has taken them"
+    large = 2 << 20
+    planes = np.full((12, 1000, 1000), 7, np.uint8)
+    start = planes.ctypes.data
+    for begin, end in ((0, 5), (5, 6), (6, 9), (9, 12)):
+        native.release_pictures(planes, begin, end)
+        assert (planes[end:] == 7).all()
+        if sys.platform == "linux":
+            # Whole large pages, with what they hold of those before; at the end all whole pages.
+            gone = (start + planes[:end].size) // large * large - start if end < 12 else planes.size - 4096
+            assert not planes.reshape(-1)[4096:gone].any(), "the system has taken them"
     planes[2:4] = 9
     assert (planes[2:4] == 9).all()
     with pytest.raises(ValueError, match="no such pictures"):
-        native.release_pictures(planes, 2, 7)
+        native.release_pictures(planes, 2, 13)
 
 
 def test_reading_anew_waits_for_the_group_that_is_being_packed(clip_path, monkeypatch):

@@ -58,12 +58,17 @@ void Arena::give_back(const uint8_t* taken) {
     }
 }
 
-void release_pages([[maybe_unused]] uint8_t* begin, [[maybe_unused]] uint8_t* end) {
+void release_pages([[maybe_unused]] uint8_t* first, [[maybe_unused]] uint8_t* begin,
+                   [[maybe_unused]] uint8_t* end, [[maybe_unused]] uint8_t* last) {
 #if defined(__linux__)
     auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
-    uintptr_t last = reinterpret_cast<uintptr_t>(end) / page * page;
-    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    auto large = static_cast<uintptr_t>(kLargePage);
+    auto down = [](uint8_t* address, uintptr_t size) {
+        return reinterpret_cast<uintptr_t>(address) / size * size;
+    };
+    uintptr_t from = std::max(down(begin, large), down(first + page - 1, page));
+    uintptr_t to = end == last ? down(end, page) : down(end, large);
+    if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 #endif
 }
 

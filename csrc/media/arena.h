@@ -34,8 +34,9 @@ class Arena {
     size_t current_ = 0;
 };
 
-// What lies in [begin, end) is not needed any more, wherever it was taken from: the system may have its
-// pages, and it may be written anew. Until then it reads as 0, or as what was there.
-void release_pages(uint8_t* begin, uint8_t* end);
+// What lies in [begin, end) of [first, last) is not needed any more, nor what lies before it, wherever it was
+// taken from: the system may have its pages, and it may be written anew. Until then it reads as 0, or as what
+// was there. A large page is given back once all of it is: a part of one would be of use to nobody.
+void release_pages(uint8_t* first, uint8_t* begin, uint8_t* end, uint8_t* last);
 
 }  // namespace ov2::media

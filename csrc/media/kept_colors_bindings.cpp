@@ -72,7 +72,7 @@ void release_pictures(Array<uint8_t> planes, int64_t begin, int64_t end) {
     int64_t pixels = planes.shape(1) * planes.shape(2);
     uint8_t* data = planes.mutable_data();
     py::gil_scoped_release release;
-    media::release_pages(data + begin * pixels, data + end * pixels);
+    media::release_pages(data, data + begin * pixels, data + end * pixels, data + planes.size());
 }
 
 }  // namespace
