@@ -76,7 +76,8 @@ class GroupsAsRead:
     def progress(self, ready: int) -> None:
         """To be told how many samples are there, from the first on; fewer than before where reading starts anew.
 
-        Raises what the thread raised, as soon as it is known.
+        Returns once the thread is not too far behind, so that pictures do not pile up before it. Raises what the thread
+        raised, as soon as it is known.
         """
         with self._news:
             if self._error is not None:
