@@ -159,9 +159,12 @@ def test_workers(manifest, stages):
         loader = DataLoader(
             dataset, batch_size=2, num_workers=workers, collate_fn=collate, multiprocessing_context=context
         )
-        for batch in itertools.islice(loader, 1 if workers else None):
-            seen += batch["index"]
-            dataset.consumed(batch)
+        for place, batch in enumerate(loader):
+            # What is not consumed is fetched all the same: a spawned worker that torch ends while it still sends aborts
+            # now and then, whatever the dataset.
+            if place == 0 or not workers:
+                seen += batch["index"]
+                dataset.consumed(batch)
     assert sorted(seen) == list(range(9)), "each once"
     expected = tokenize_video(json.loads(manifest.read_text().splitlines()[0])["video"], **SMALL).model_inputs()
     rows = len(expected["pixel_values"])
