@@ -15,6 +15,7 @@ from pathlib import Path
 import ov2_kernels
 import pytest
 from ov2_kernels import CodecTokens, tokenize_video
+from ov2_kernels.groups import GroupsAsRead
 from ov2_kernels.integrations.cache import TokenCache
 from ov2_kernels.integrations.llava_onevision2 import CodecConfig, process_codec_video
 
@@ -72,6 +73,7 @@ def test_eight_threads_with_one_cache(videos, serial, tmp_path):
 
 
 EIGHT = """
+from ov2_kernels.groups import GroupsAsRead
 from ov2_kernels.integrations.cache import TokenCache
 from ov2_kernels import CodecConfig
 root, log, start, seed, *videos = sys.argv[1:]
@@ -182,3 +184,24 @@ def test_killed_at_any_moment(videos, tmp_path):
             entry = Path(process_codec_video(video, config)["out_dir"])
             assert digest(CodecTokens.load(entry)) == expected[video]
         assert sorted(path.name for path in root.iterdir() if path.name.startswith(".")) == [".locks"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_thread_of_groups_steps_back(threads, real_clip, monkeypatch):
+    """The caller's stays as it is, also where it finishes groups itself."""
+
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    before, beside = priority(), []
+    go_on = GroupsAsRead._go_on
+
+    def note(self, ready):
+        beside.append(priority())
+        go_on(self, ready)
+
+    monkeypatch.setattr(GroupsAsRead, "_go_on", note)
+    tokenize_video(real_clip, threads=threads)
+    assert priority() == before
+    assert set(beside) == {before if threads == 1 else min(before + 5, 19)}

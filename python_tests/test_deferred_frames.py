@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
-from ov2_kernels import ops
+from ov2_kernels import native, ops
 from ov2_kernels.media import DeferredFrames, Pictures
 
 from conftest import CLIPS
@@ -76,3 +78,20 @@ def test_colours_that_are_wanted_no_more(clip_path):
         clip_path("h264_bframes"), ids, 84, 112, pictures=Pictures(lazy.frames, lazy.luma, lazy.prev_luma)
     )
     assert_same(np.asarray(again.frames), eager.frames, "frames")
+
+
+def test_memory_that_is_given_back_may_be_written_again():
+    large = 2 << 20
+    planes = np.full((12, 1000, 1000), 7, np.uint8)
+    start = planes.ctypes.data
+    for begin, end in ((0, 5), (5, 6), (6, 9), (9, 12)):
+        native.release_pictures(planes, begin, end)
+        assert (planes[end:] == 7).all()
+        if sys.platform == "linux":
+            # Whole large pages, with what they hold of those before; at the end all whole pages.
+            gone = (start + planes[:end].size) // large * large - start if end < 12 else planes.size - 4096
+            assert not planes.reshape(-1)[4096:gone].any(), "the system has taken them"
+    planes[2:4] = 9
+    assert (planes[2:4] == 9).all()
+    with pytest.raises(ValueError, match="no such pictures"):
+        native.release_pictures(planes, 2, 13)

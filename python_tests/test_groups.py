@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 import threading
 import time
 from itertools import pairwise
@@ -216,23 +214,6 @@ def test_reading_waits_for_groups_that_are_far_behind(clip_path, monkeypatch):
     assert 3 < max(ahead[:-1]) <= 6  # at the end there is no reason to wait
 
 
-def test_memory_that_is_given_back_may_be_written_again():
-    large = 2 << 20
-    planes = np.full((12, 1000, 1000), 7, np.uint8)
-    start = planes.ctypes.data
-    for begin, end in ((0, 5), (5, 6), (6, 9), (9, 12)):
-        native.release_pictures(planes, begin, end)
-        assert (planes[end:] == 7).all()
-        if sys.platform == "linux":
-            # Whole large pages, with what they hold of those before; at the end all whole pages.
-            gone = (start + planes[:end].size) // large * large - start if end < 12 else planes.size - 4096
-            assert not planes.reshape(-1)[4096:gone].any(), "the system has taken them"
-    planes[2:4] = 9
-    assert (planes[2:4] == 9).all()
-    with pytest.raises(ValueError, match="no such pictures"):
-        native.release_pictures(planes, 2, 13)
-
-
 def test_reading_anew_waits_for_the_group_that_is_being_packed(clip_path, monkeypatch):
     expected = tokenize_video(clip_path("h264_bframes"), threads=1, **SMALL)
     entered, left = threading.Event(), threading.Event()
@@ -404,27 +385,6 @@ def test_the_rule(name, options, beside, clip_path, monkeypatch):
     assert ("ov2_kernels-groups" in started) == beside
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_rule_of_priorities(threads, real_clip, monkeypatch):
-    """The caller's stays as it is, also where it finishes groups itself."""
-
-    def priority():
-        return os.getpriority(os.PRIO_PROCESS, 0)
-
-    before, beside = priority(), []
-    go_on = GroupsAsRead._go_on
-
-    def note(self, ready):
-        beside.append(priority())
-        go_on(self, ready)
-
-    monkeypatch.setattr(GroupsAsRead, "_go_on", note)
-    tokenize_video(real_clip, threads=threads)
-    assert priority() == before
-    assert set(beside) == {before if threads == 1 else min(before + 5, 19)}
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_rule_with_any_number_of_threads(threads, clip_path, monkeypatch):
     path, finished = clip_path("mpeg2"), []
@@ -433,10 +393,3 @@ def test_the_rule_with_any_number_of_threads(threads, clip_path, monkeypatch):
     monkeypatch.setattr(GroupsAsRead, "_finish", lambda self, *a: (finished.append(a[0]), finish(self, *a))[1])
     assert_same_tokens(tokenize_video(path, threads=threads, **SMALL), expected)
     assert finished[-1] == len(expected.group_edges) - 1
-
-
-def test_stages_sum_to_the_total(real_clip):
-    for threads in (1, 2):
-        timings = tokenize_video(real_clip, threads=threads).timings
-        assert list(timings) == ["probe", "total", "plan", "bits", "read", "score", "select", "pack"]
-        assert timings["total"] == pytest.approx(sum(v for k, v in timings.items() if k != "total"), rel=0.01)

@@ -266,3 +266,10 @@ def test_pictures_that_cannot_be_parsed_are_estimated(clip_path, monkeypatch):
 def test_streams_that_cannot_be_parsed_are_estimated(clip_path, name):
     tokens = tokenize_video(clip_path(name), **SMALL, score_mode="fused")
     assert (tokens.bits_source, tokens.exact_pictures) == ("estimated", 0)
+
+
+def test_stages_sum_to_the_total(real_clip):
+    for threads in (1, 2):
+        timings = tokenize_video(real_clip, threads=threads).timings
+        assert list(timings) == ["probe", "total", "plan", "bits", "read", "score", "select", "pack"]
+        assert timings["total"] == pytest.approx(sum(v for k, v in timings.items() if k != "total"), rel=0.01)
