@@ -66,9 +66,10 @@ class Replay:
         before = 0
         for ready in self._steps(len(pictures.luma)):
             if ready < before:
-                progress(ready)
+                progress(0)  # as the reader does, which then writes where the thread may have been reading
                 # Colours of what was packed are gone.
                 self._read(*arguments, pictures=pictures, **options)
+                before = 0
             for plane, given in zip(planes, whole, strict=True):
                 plane[before:ready] = given[before:ready]
                 plane[ready:] = 99
